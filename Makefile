@@ -1,0 +1,195 @@
+# Athena Sync Protocol: one non-recursive makefile. `make help` lists the targets.
+#
+# Sources are found by pattern, so that a new file needs no line here:
+#   PART/*.c              the part's objects (main.c of a part is its program)
+#   PART/tests/test_*.c   one Check program each, linked with the part and its tests/support*.c
+#   PART/fuzz/fuzz_*.c    one libFuzzer target each (clang)
+# Variants: `make SAN=1` builds with ASan and UBSan in build/asan, `make CC=clang BUILD=build/clang`.
+
+VERSION  := 0.1.0
+BUILD    ?= $(if $(SAN),build/asan,build)
+PREFIX   ?= /usr/local
+DESTDIR  ?=
+PKGS     := libwebsockets libcjson libsodium sqlite3 openssl
+NODE_DEPS = $(if $(shell command -v node),,nodejs) $(if $(shell command -v npm),,npm)
+DEPS     := gcc make pkg-config jq libwebsockets-dev libcjson-dev libsodium-dev libsqlite3-dev \
+            libwslay-dev libssl-dev check
+DEV_DEPS := clang clang-format clang-tidy libclang-rt-14-dev bear valgrind mandoc git
+
+CC       ?= gcc
+WARN     := -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes
+OPT      ?= -O2 -g
+SANFLAGS := $(if $(SAN),-fsanitize=address$(comma)undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
+comma    := ,
+CPPFLAGS += -D_GNU_SOURCE -DATHENA_VERSION='"$(VERSION)"' -I. $(shell pkg-config --cflags $(PKGS))
+CFLAGS   += -std=c11 $(WARN) $(OPT) $(SANFLAGS) -fPIC -fvisibility=hidden -MMD -MP
+LDFLAGS  += $(SANFLAGS)
+LIBS     := $(shell pkg-config --libs $(PKGS)) -lpthread
+CHECK_LIBS := $(shell pkg-config --libs check)
+
+objects = $(patsubst %.c,$(BUILD)/%.o,$(1))
+sources = $(filter-out $(1)/main.c,$(wildcard $(1)/*.c))
+
+PROTOCOL    := $(call objects,$(call sources,protocol))
+SERVER      := $(call objects,$(call sources,reference-server))
+CLIENT      := $(call objects,$(call sources,reference-client))
+CLIENT_CLI  := $(call objects,$(wildcard reference-client/cli/*.c))
+CONFORM     := $(call objects,$(call sources,conformance))
+SIMULATION  := $(call objects,$(wildcard scripts/simulation/*.c))
+BENCH       := $(call objects,$(wildcard scripts/bench/*.c))
+
+PROGRAMS := $(if $(wildcard reference-server/main.c),$(BUILD)/athena-syncd) \
+            $(if $(CLIENT_CLI),$(BUILD)/athena-sync) \
+            $(if $(wildcard conformance/main.c),$(BUILD)/athena-conform)
+TOOLS    := $(if $(SIMULATION),$(BUILD)/athena-simulate) $(if $(BENCH),$(BUILD)/athena-bench)
+LIBRARY  := $(if $(CLIENT),$(BUILD)/libathena-sync.a $(BUILD)/libathena-sync.so)
+TESTS    := $(patsubst %.c,$(BUILD)/%,$(wildcard */tests/test_*.c))
+FUZZERS  := $(patsubst %.c,build/fuzz/%,$(wildcard */fuzz/fuzz_*.c))
+ALL_C    := $(shell git ls-files '*.c' '*.h' 2>/dev/null)
+DOC_MAN  := $(wildcard */*.1 */*.8)
+
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+all: $(PROGRAMS) $(TOOLS) $(LIBRARY) ## build the programs and the library
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+# ---- set-up ----
+
+deps: ## install the Debian packages that building and testing need
+	@scripts/install-packages $(DEPS)
+
+deps-dev: deps ## also what formatting, fuzzing and the JavaScript tools need
+	@scripts/install-packages $(DEV_DEPS) $(NODE_DEPS)
+
+# ---- compiling and linking ----
+
+$(BUILD)/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+
+$(BUILD)/athena-syncd: $(BUILD)/reference-server/main.o $(SERVER) $(PROTOCOL)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+# The command uses nothing but the library's public face, and links it whole.
+$(BUILD)/athena-sync: $(CLIENT_CLI) $(BUILD)/libathena-sync.a
+	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+$(BUILD)/athena-conform: $(BUILD)/conformance/main.o $(CONFORM)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS) -lwslay
+
+$(BUILD)/athena-simulate: $(SIMULATION) $(SERVER) $(CLIENT) $(PROTOCOL)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+$(BUILD)/athena-bench: $(BENCH) $(BUILD)/libathena-sync.a
+	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+$(BUILD)/libathena-sync.a: $(CLIENT) $(PROTOCOL)
+	$(AR) rcs $@ $^
+
+SONAME := libathena-sync.so.0
+$(BUILD)/libathena-sync.so: $(CLIENT) $(PROTOCOL)
+	$(CC) -shared -Wl,-soname,$(SONAME) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+# ---- tests ----
+
+test_support = $(call objects,$(wildcard $(1)/tests/support*.c))
+define test_rule
+$$(BUILD)/$(1)/tests/test_%: $$(BUILD)/$(1)/tests/test_%.o $$(call test_support,$(1)) $(2)
+	$$(CC) $$(LDFLAGS) -o $$@ $$^ $$(LIBS) $$(CHECK_LIBS) $(3)
+endef
+$(eval $(call test_rule,protocol,$(PROTOCOL)))
+$(eval $(call test_rule,reference-server,$(SERVER) $(PROTOCOL)))
+$(eval $(call test_rule,reference-client,$(CLIENT) $(PROTOCOL)))
+$(eval $(call test_rule,conformance,$(CONFORM),-lwslay))
+
+# Where tests find what they run: the built programs and the fixtures.
+TEST_ENV = ATHENA_BUILD=$(CURDIR)/$(BUILD) ATHENA_SOURCE=$(CURDIR)
+
+check: all $(TESTS) ## run the unit tests and every fast test
+	@$(TEST_ENV) scripts/run-tests $(TESTS) $(wildcard scripts/check-*) \
+	    $(if $(SIMULATION),'$(BUILD)/athena-simulate --seeds 2000')
+
+SERVER_COMMAND = $(CURDIR)/$(BUILD)/athena-syncd --listen 127.0.0.1:{port} --data {dir}
+conformance: all ## run the conformance suite against the reference server
+	$(TEST_ENV) $(BUILD)/athena-conform server --exec '$(SERVER_COMMAND)' $(CONFORM_ARGS)
+
+asan: ## check and conformance under AddressSanitizer and UBSan
+	$(MAKE) SAN=1 check conformance
+
+bench: all ## measure; prints medians and the machine's own limits
+	$(TEST_ENV) $(BUILD)/athena-bench $(BENCH_ARGS)
+
+# ---- JavaScript: vectors and real Automerge ----
+
+interop-deps: ## install the npm packages that vectors-check and trace need
+	npm ci --prefix interop --no-audit --no-fund --ignore-scripts
+
+vectors-check: ## regenerate vectors and Automerge fixtures and compare
+	node fixtures/vectors/generate.mjs --check
+	node fixtures/automerge/generate.mjs --check
+
+trace: all ## replay a real two-author editing trace through server and clients
+	$(TEST_ENV) node interop/trace.mjs
+
+# ---- fuzzing ----
+
+FUZZ_SECONDS ?= 300
+build/fuzz/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	clang $(CPPFLAGS) -std=c11 $(WARN) -O1 -g -fsanitize=fuzzer-no-link,address,undefined \
+	    -fno-sanitize-recover=all -MMD -MP -c -o $@ $<
+
+fuzz_objects = $(patsubst $(BUILD)/%.o,build/fuzz/%.o,$(1))
+build/fuzz/protocol/fuzz/fuzz_%: build/fuzz/protocol/fuzz/fuzz_%.o $(call fuzz_objects,$(PROTOCOL))
+	clang -fsanitize=fuzzer,address,undefined -o $@ $^ $(LIBS)
+build/fuzz/conformance/fuzz/fuzz_%: build/fuzz/conformance/fuzz/fuzz_%.o $(call fuzz_objects,$(CONFORM))
+	clang -fsanitize=fuzzer,address,undefined -o $@ $^ $(LIBS) -lwslay
+
+fuzz: $(FUZZERS) ## run each fuzz target for FUZZ_SECONDS (300) from the fixtures' corpus
+	@FUZZ_SECONDS=$(FUZZ_SECONDS) scripts/run-fuzzers $(FUZZERS)
+
+# ---- source quality ----
+
+format: ## lay out the C sources
+	clang-format -i $(ALL_C)
+
+lint: compile_commands.json ## formatting, static analysis, shell, manual pages
+	clang-format --dry-run -Werror $(ALL_C)
+	clang-tidy --quiet -p . $(filter %.c,$(ALL_C))
+	mandoc -T lint -W warning $(DOC_MAN)
+
+compile_commands.json: Makefile
+	bear --output $@ -- $(MAKE) -B BUILD=build/bear all $(patsubst $(BUILD)/%,build/bear/%,$(TESTS))
+
+# ---- delivery ----
+
+install: all ## install below $(DESTDIR)$(PREFIX)
+	install -d $(addprefix $(DESTDIR)$(PREFIX)/,bin include/athena lib/pkgconfig share/man/man1 \
+	    share/man/man8 share/athena-sync/spec share/athena-sync/fixtures)
+	install -m 755 $(PROGRAMS) $(DESTDIR)$(PREFIX)/bin
+	install -m 644 protocol/athena_protocol.h reference-client/athena_sync.h $(DESTDIR)$(PREFIX)/include/athena
+	install -m 644 $(BUILD)/libathena-sync.a $(DESTDIR)$(PREFIX)/lib
+	install -m 755 $(BUILD)/libathena-sync.so $(DESTDIR)$(PREFIX)/lib/$(SONAME)
+	ln -sf $(SONAME) $(DESTDIR)$(PREFIX)/lib/libathena-sync.so
+	sed 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|' reference-client/athena-sync.pc.in \
+	    > $(DESTDIR)$(PREFIX)/lib/pkgconfig/athena-sync.pc
+	install -m 644 $(wildcard */*.1) $(DESTDIR)$(PREFIX)/share/man/man1
+	install -m 644 $(wildcard */*.8) $(DESTDIR)$(PREFIX)/share/man/man8
+	cp -R spec/. $(DESTDIR)$(PREFIX)/share/athena-sync/spec
+	cp -R fixtures/scenarios $(DESTDIR)$(PREFIX)/share/athena-sync/fixtures
+
+dist: ## a source archive of HEAD in dist/
+	@mkdir -p dist
+	git archive --prefix=athena-sync-$(VERSION)/ -o dist/athena-sync-$(VERSION).tar.gz HEAD
+
+clean: ## remove what was built
+	rm -rf build dist compile_commands.json
+
+.PHONY: all help deps deps-dev check conformance asan bench interop-deps vectors-check trace fuzz \
+        format lint install dist clean
+
+-include $(shell find build -name '*.d' 2>/dev/null)

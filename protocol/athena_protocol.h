@@ -1,0 +1,330 @@
+/*
+ * Athena Sync Protocol 1: identifiers, keys, envelope, proof, digest, strict JSON and messages.
+ *
+ * Everything here works on bytes the caller holds: no socket, file, clock, random source or global
+ * state, so that servers, clients, simulations and fuzzers run the same code. The one exception is
+ * set-up: call sodium_init() once before anything that hashes, seals or signs.
+ *
+ * Conventions
+ *  - Text is UTF-8, given by pointer and length, never assumed NUL-terminated.
+ *  - A function that can refuse its input returns enum athena_code, 0 (ATHENA_OK) for success, and
+ *    fills *error (may be NULL) with what was wrong and where. Outputs are untouched on failure
+ *    unless said otherwise.
+ *  - `_view` structs borrow: they live as long as what they point into.
+ *  - The meaning of every layout is in spec/athena-sync-1.md; [ASP-...] names the requirement.
+ */
+#ifndef ATHENA_PROTOCOL_H
+#define ATHENA_PROTOCOL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+#error "a C11 header: array bounds in parameters are not C++"
+#endif
+
+#define ATHENA_SUBPROTOCOL              "athena-sync.v1"
+#define ATHENA_TOKEN_SUBPROTOCOL_PREFIX "athena-token."
+
+enum {
+    ATHENA_SECRET_BYTES = 32, /* document secret K */
+    ATHENA_DOC_BYTES = 32,    /* document id: Ed25519 public key */
+    ATHENA_DOC_TEXT_LEN = 43, /* the same in base64url */
+    ATHENA_CHALLENGE_BYTES = 32,
+    ATHENA_PROOF_BYTES = 64,
+    ATHENA_HASH_BYTES = 32,      /* item hash and digest */
+    ATHENA_ACTOR_TEXT_MAX = 128, /* 64 bytes in hexadecimal */
+    ATHENA_UUID_BYTES = 16,
+    ATHENA_UUID_TEXT_LEN = 36,
+    ATHENA_CHANGE_ID_TEXT_MAX = ATHENA_ACTOR_TEXT_MAX + 1 + ATHENA_UUID_TEXT_LEN,
+    ATHENA_CURSOR_TEXT_MAX = 64,
+    ATHENA_AUTHORITY_TEXT_MAX = 261, /* a host of 255 characters, ':' and a port of 5 */
+    ATHENA_ERROR_TEXT_MAX = 512,     /* `message` of an `error`, bytes */
+    ATHENA_JSON_DEPTH_MAX = 8,
+    ATHENA_JSON_MEMBERS_MAX = 64,                 /* of one object */
+    ATHENA_ENVELOPE_OVERHEAD_BYTES = 1 + 24 + 16, /* suite, nonce, tag */
+    ATHENA_PADDED_BYTES_MIN = 128,
+};
+#define ATHENA_INTEGER_MAX ((UINT64_C(1) << 53) - 1)
+
+/* ---- Text, bytes, errors ------------------------------------------------------------------- */
+
+struct athena_text_view {
+    const char *at;
+    size_t len;
+};
+
+struct athena_bytes_view {
+    const uint8_t *at;
+    size_t len;
+};
+
+/* One enum for every refusal; the registry of the specification plus what never travels. */
+enum athena_code {
+    ATHENA_OK = 0,
+    /* whole request */
+    ATHENA_BAD_MESSAGE,
+    ATHENA_UNKNOWN_TYPE,
+    ATHENA_NOT_OPEN,
+    ATHENA_ALREADY_OPEN,
+    ATHENA_FORBIDDEN,
+    ATHENA_WRONG_AUTHORITY,
+    ATHENA_UNKNOWN_CURSOR,
+    ATHENA_LIMIT,
+    ATHENA_RATE,
+    ATHENA_UNAVAILABLE,
+    ATHENA_INTERNAL,
+    ATHENA_SHUTTING_DOWN,
+    /* one change of a push */
+    ATHENA_BAD_CHANGE,
+    ATHENA_TOO_LARGE,
+    ATHENA_CONFLICT,
+    ATHENA_QUOTA,
+    /* local: never on the wire */
+    ATHENA_NOT_STRICT_JSON, /* breaks the strict-JSON rules: ends the connection with 4000 */
+    ATHENA_NO_MEMORY,
+    ATHENA_BAD_ENVELOPE, /* does not open: wrong key, moved, tampered, wrong nonce or padding */
+    ATHENA_BAD_ID,       /* document id, change id, actor or secret of wrong grammar */
+    ATHENA_BAD_URL,
+    ATHENA_UNKNOWN_CODE, /* a code from the wire that this version does not know */
+};
+
+struct athena_error {
+    enum athena_code code;
+    char where[128]; /* JSON Pointer of the member, "" for the whole text; NUL-terminated */
+    char text[256];  /* one sentence for a person; NUL-terminated, without secrets */
+};
+
+/* The wire form ("bad-message"); local codes give their own lower-case name. Static. */
+const char *athena_code_text(enum athena_code code);
+/* ATHENA_UNKNOWN_CODE for a text that is not in the registry. */
+enum athena_code athena_code_parse(struct athena_text_view text);
+/* True when the same request may succeed later (quota, rate, unavailable, ...). */
+bool athena_code_is_retryable(enum athena_code code);
+
+/* ---- Growing byte buffer ------------------------------------------------------------------- */
+
+/* Zero-initialise. Caller owns; athena_buf_fini frees. A failed allocation sets `failed`, later
+ * appends do nothing, and whoever hands the buffer on checks it once. */
+struct athena_buf {
+    char *at;
+    size_t len;
+    size_t capacity;
+    bool failed;
+};
+void athena_buf_append(struct athena_buf *buf, const void *bytes, size_t len);
+void athena_buf_clear(struct athena_buf *buf); /* keeps the memory */
+void athena_buf_fini(struct athena_buf *buf);
+
+/* ---- Base64url without padding, canonical ---------------------------------------------------- */
+
+/* Characters for `bytes_len` bytes; no NUL is counted or written. */
+size_t athena_base64url_len(size_t bytes_len);
+void athena_base64url_encode(char *text, const uint8_t *bytes, size_t bytes_len);
+/* Refuses other characters, padding, a length of 1 modulo 4 and non-zero trailing bits.
+ * Writes at most capacity bytes; text and bytes may overlap when bytes <= text. */
+bool athena_base64url_decode(uint8_t *bytes, size_t capacity, size_t *bytes_len,
+                             struct athena_text_view text);
+
+/* ---- Identifiers ---------------------------------------------------------------------------- */
+
+/* 43 characters of canonical base64url. Says nothing about the point: see athena_proof_verify. */
+enum athena_code athena_doc_parse(uint8_t doc[static ATHENA_DOC_BYTES],
+                                  struct athena_text_view text, struct athena_error *error);
+/* Writes 43 characters and a NUL. */
+void athena_doc_format(char text[static ATHENA_DOC_TEXT_LEN + 1],
+                       const uint8_t doc[static ATHENA_DOC_BYTES]);
+enum athena_code athena_actor_check(struct athena_text_view actor, struct athena_error *error);
+enum athena_code athena_change_id_check(struct athena_text_view id, struct athena_error *error);
+/* `<actor>:<uuid>` from 16 random bytes, whose version and variant bits are set here. Writes a NUL.
+ */
+enum athena_code athena_change_id_make(char id[static ATHENA_CHANGE_ID_TEXT_MAX + 1],
+                                       struct athena_text_view actor,
+                                       const uint8_t random[static ATHENA_UUID_BYTES],
+                                       struct athena_error *error);
+/* `[A-Za-z0-9_-]{1,64}` */
+bool athena_cursor_is_valid(struct athena_text_view cursor);
+
+/* ---- Authority ------------------------------------------------------------------------------ */
+
+/* A ws: or wss: URL taken apart as the WHATWG URL standard does. NUL-terminated texts. */
+struct athena_url {
+    bool secure;
+    uint16_t port;
+    char host[256];                                /* serialised, IPv6 without brackets */
+    char authority[ATHENA_AUTHORITY_TEXT_MAX + 1]; /* host and non-default port */
+    char path[1024];                               /* with query, at least "/" */
+};
+enum athena_code athena_url_parse(struct athena_url *url, struct athena_text_view text,
+                                  struct athena_error *error);
+
+/* ---- Keys, envelope, proof ------------------------------------------------------------------ */
+
+/* Caller owns; wipe with athena_keys_wipe on every way out. */
+struct athena_keys {
+    uint8_t doc[ATHENA_DOC_BYTES];
+    uint8_t sign_key[64];
+    uint8_t content_key[32];
+    uint8_t nonce_key[32];
+};
+void athena_keys_derive(struct athena_keys *keys, const uint8_t secret[static ATHENA_SECRET_BYTES]);
+void athena_keys_wipe(struct athena_keys *keys);
+
+/* Padded length of a plaintext of n bytes, and the envelope's length in all. */
+size_t athena_padded_len(size_t plain_len);
+size_t athena_envelope_len(size_t plain_len);
+/* Deterministic: the same change gives the same bytes anywhere. `id` was checked before.
+ * Writes exactly athena_envelope_len(plain.len) bytes; ATHENA_NO_MEMORY or ATHENA_OK. */
+enum athena_code athena_envelope_seal(uint8_t *data, const struct athena_keys *keys,
+                                      struct athena_text_view id, struct athena_bytes_view plain);
+/* `plain` needs room for data.len bytes; *plain_len is what the change has. Recomputes nonce and
+ * padding. ATHENA_BAD_ENVELOPE says in error->text which check failed. */
+enum athena_code athena_envelope_open(uint8_t *plain, size_t *plain_len,
+                                      const struct athena_keys *keys, struct athena_text_view id,
+                                      struct athena_bytes_view data, struct athena_error *error);
+
+void athena_proof_sign(uint8_t proof[static ATHENA_PROOF_BYTES], const struct athena_keys *keys,
+                       const uint8_t challenge[static ATHENA_CHALLENGE_BYTES],
+                       struct athena_text_view authority);
+/* As strict as libsodium: S < L, R and the key canonical and not of small order. */
+bool athena_proof_verify(const uint8_t proof[static ATHENA_PROOF_BYTES],
+                         const uint8_t doc[static ATHENA_DOC_BYTES],
+                         const uint8_t challenge[static ATHENA_CHALLENGE_BYTES],
+                         struct athena_text_view authority);
+
+/* ---- Digest --------------------------------------------------------------------------------- */
+
+struct athena_digest {
+    uint64_t count;
+    uint8_t sum[ATHENA_HASH_BYTES]; /* little-endian, modulo 2^256 */
+};
+void athena_item_hash(uint8_t hash[static ATHENA_HASH_BYTES], struct athena_text_view id,
+                      struct athena_bytes_view data);
+void athena_digest_add(struct athena_digest *digest, const uint8_t hash[static ATHENA_HASH_BYTES]);
+void athena_digest_remove(struct athena_digest *digest,
+                          const uint8_t hash[static ATHENA_HASH_BYTES]);
+bool athena_digest_equal(const struct athena_digest *a, const struct athena_digest *b);
+
+/* ---- Strict JSON ---------------------------------------------------------------------------- */
+
+/* The rules of [ASP-JSON-*]: one object, valid UTF-8, no duplicate members, no trailing bytes, no
+ * lone surrogate, no \u0000, bounded depth and members, integers 0..2^53-1 only.
+ * ATHENA_NOT_STRICT_JSON with the pointer of the fault. */
+enum athena_code athena_json_check(struct athena_text_view json, struct athena_error *error);
+/* Appends `"..."` with what JSON needs escaped. `text` is valid UTF-8. */
+void athena_json_append_string(struct athena_buf *out, struct athena_text_view text);
+
+/* ---- Messages ------------------------------------------------------------------------------- */
+
+enum athena_type {
+    ATHENA_TYPE_NONE = 0,
+    /* server to client */
+    ATHENA_WELCOME,
+    ATHENA_OPENED,
+    ATHENA_LISTED,
+    ATHENA_GOT,
+    ATHENA_PUSHED,
+    ATHENA_CHANGED,
+    ATHENA_CLOSED,
+    ATHENA_ERROR,
+    /* client to server */
+    ATHENA_OPEN,
+    ATHENA_LIST,
+    ATHENA_GET,
+    ATHENA_PUSH,
+    ATHENA_CLOSE,
+    ATHENA_TYPE_COUNT
+};
+enum athena_sender { ATHENA_FROM_SERVER, ATHENA_FROM_CLIENT };
+
+struct athena_limits {
+    uint64_t message;             /* JSON bytes of one message, both directions */
+    uint64_t message_before_open; /* JSON bytes from a client with no open document */
+    uint64_t change;              /* raw envelope bytes */
+    uint64_t batch;               /* entries of a push, get or page */
+    uint64_t docs;                /* open at once on one connection */
+};
+
+/* One change on the wire. In a decoded push a faulty entry has fault != 0 (ATHENA_BAD_CHANGE) and
+ * an empty id and data; the others of the batch are unharmed [ASP-PUSH]. */
+struct athena_change_view {
+    struct athena_text_view id;
+    struct athena_bytes_view data;
+    enum athena_code fault;
+};
+
+struct athena_rejected {
+    uint64_t index; /* into the push's changes */
+    enum athena_code code;
+};
+
+/* A message, decoded or to be encoded. Only the members of its type have a meaning; every view is
+ * borrowed (from the decoder's memory, or from the caller who encodes). */
+struct athena_message {
+    enum athena_type type;
+    bool has_req; /* every request and reply has one; an `error` may */
+    bool has_doc; /* all but `welcome`; an `error` may */
+    uint64_t req;
+    uint8_t doc[ATHENA_DOC_BYTES];
+
+    /* welcome */
+    struct athena_text_view server;
+    uint8_t challenge[ATHENA_CHALLENGE_BYTES];
+    struct athena_limits limits;
+    /* open */
+    struct athena_text_view authority;
+    uint8_t proof[ATHENA_PROOF_BYTES];
+    /* opened */
+    struct athena_digest digest;
+    /* opened, listed, changed: a cursor; list: `after`, len 0 when absent */
+    struct athena_text_view cursor;
+    /* list */
+    uint64_t limit; /* 0 when absent */
+    bool with_data; /* list: `data`; listed: `changes` rather than `ids` */
+    /* listed */
+    bool more;
+    /* listed, get: ids; got: missing */
+    const struct athena_text_view *ids;
+    size_t ids_len;
+    /* listed, got, push, changed */
+    const struct athena_change_view *changes;
+    size_t changes_len;
+    /* pushed */
+    const uint64_t *duplicates;
+    size_t duplicates_len;
+    const struct athena_rejected *rejected;
+    size_t rejected_len;
+    /* error */
+    enum athena_code code;
+    struct athena_text_view code_text; /* as it came, also when unknown */
+    struct athena_text_view text;
+    bool has_retry_after;
+    uint64_t retry_after_ms;
+};
+
+/* What a decoded message borrows from. Opaque; one decoder may be used for message after message,
+ * each decode ending the life of the one before. */
+struct athena_decoder;
+struct athena_decoder *athena_decoder_new(void); /* NULL without memory */
+void athena_decoder_free(struct athena_decoder *decoder);
+
+/* Decodes one message sent by `from`. Strict JSON first (ATHENA_NOT_STRICT_JSON), then type
+ * (ATHENA_UNKNOWN_TYPE), then members (ATHENA_BAD_MESSAGE, error->where names the member). On these
+ * last two message->has_req/req and has_doc/doc are set when they could be read, so that the
+ * refusal can name them. Unknown members are ignored [ASP-MSG]. Grammar and bounds of the
+ * specification are checked here; the receiver's own limits are the receiver's business. */
+enum athena_code athena_message_decode(struct athena_message *message,
+                                       struct athena_decoder *decoder, enum athena_sender from,
+                                       struct athena_text_view json, struct athena_error *error);
+/* Appends the JSON. Every valid message encodes; out->failed tells about memory. */
+void athena_message_encode(struct athena_buf *out, const struct athena_message *message);
+
+/* Bytes an entry adds to `ids` or `changes`, its comma included, so that a sender can fill a page
+ * to a limit without encoding twice. */
+size_t athena_id_encoded_len(size_t id_len);
+size_t athena_change_encoded_len(size_t id_len, size_t data_len);
+/* At most so many bytes of JSON around the entries of any message that carries them. */
+enum { ATHENA_MESSAGE_FRAME_BYTES = 512 };
+
+#endif
