@@ -1,0 +1,262 @@
+#include "conformance/connection.h"
+
+#include "conformance/base64url.h"
+#include "conformance/json_strict.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { READ_BYTES = 65536, READS_A_TURN_MAX = 64, HTTP_SWITCHING = 101 };
+
+struct connection *connection_open(const char *name, const struct stream_address *address,
+                                   const struct handshake_request *request, const struct spec *spec,
+                                   struct transcript *transcript, struct entropy *entropy) {
+    struct stream *stream = stream_connect(address);
+    if (stream == NULL)
+        return NULL;
+    struct connection *connection = memory_take(sizeof *connection);
+    connection->name = memory_copy_text(name);
+    connection->spec = spec;
+    connection->transcript = transcript;
+    connection->stream = stream;
+    connection->endpoint = endpoint_new_client(entropy, request);
+    connection->inbox = cJSON_CreateArray();
+    connection->pongs = cJSON_CreateArray();
+    connection->next_req = 1;
+    transcript_add(transcript, name, TRANSCRIPT_EVENT, "connects to %s:%s%s", address->host,
+                   address->port, request->path);
+    return connection;
+}
+
+void connection_free(struct connection *connection) {
+    if (connection == NULL)
+        return;
+    stream_free(connection->stream, false);
+    endpoint_free(connection->endpoint);
+    cJSON_Delete(connection->inbox);
+    cJSON_Delete(connection->pongs);
+    free(connection->fault);
+    free(connection->name);
+    free(connection);
+}
+
+static void end(struct connection *connection, enum connection_ending ending, bool reset) {
+    stream_free(connection->stream, reset);
+    connection->stream = NULL;
+    if (connection->ending != CONNECTION_LIVES)
+        return;
+    connection->ending = ending;
+    char *how = connection_describe_ending(connection);
+    transcript_add(connection->transcript, connection->name, TRANSCRIPT_EVENT, "%s", how);
+    free(how);
+}
+
+static void refuse(struct connection *connection, const char *requirement, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+static void refuse(struct connection *connection, const char *requirement, const char *format,
+                   ...) {
+    if (connection->fault != NULL)
+        return;
+    va_list arguments;
+    va_start(arguments, format);
+    connection->fault = memory_format_list(format, arguments);
+    va_end(arguments);
+    connection->fault_requirement = requirement;
+    transcript_add(connection->transcript, connection->name, TRANSCRIPT_EVENT, "fault: %s",
+                   connection->fault);
+}
+
+/* ---- What comes ------------------------------------------------------------------------------ */
+
+static void take_message(struct connection *connection, const struct bytes *text) {
+    size_t at = 0;
+    const char *wrong = json_strict_fault((const char *)text->at, text->len, &at);
+    if (wrong != NULL) {
+        refuse(connection, wrong == JSON_STRICT_NOTATION ? "ASP-JSON-2" : "ASP-JSON-1",
+               "the server sent JSON that is not strict: %s, at byte %zu of %.200s", wrong, at,
+               (const char *)text->at);
+        return;
+    }
+    cJSON *message = cJSON_ParseWithLength((const char *)text->at, text->len);
+    struct schema_fault fault = {0};
+    transcript_add_message(connection->transcript, connection->name, TRANSCRIPT_RECEIVED, message);
+    if (!spec_check_message(connection->spec, message, &fault))
+        refuse(connection, "ASP-MSG-23", "a message from the server breaks its schema: %s %s",
+               *fault.pointer != '\0' ? fault.pointer : "it", fault.text);
+    schema_fault_fini(&fault);
+    cJSON_AddItemToArray(connection->inbox, message);
+}
+
+static void take_pong(struct connection *connection, const struct bytes *payload) {
+    char *text = base64url_encode(payload->at, payload->len);
+    cJSON_AddItemToArray(connection->pongs, cJSON_CreateString(text));
+    free(text);
+    transcript_add(connection->transcript, connection->name, TRANSCRIPT_RECEIVED, "(pong)");
+}
+
+static void take_close(struct connection *connection, const struct endpoint_event *event) {
+    if (connection->ending != CONNECTION_LIVES)
+        return;
+    connection->ending = CONNECTION_CLOSED;
+    connection->close_code = event->code;
+    transcript_add(connection->transcript, connection->name, TRANSCRIPT_RECEIVED, "(close %d %s)",
+                   event->code, (const char *)event->bytes.at);
+}
+
+static void take_event(struct connection *connection, const struct endpoint_event *event) {
+    switch (event->kind) {
+    case ENDPOINT_EVENT_UPGRADED:
+    case ENDPOINT_EVENT_REFUSED:
+        connection->http_status = event->code;
+        transcript_add(connection->transcript, connection->name, TRANSCRIPT_RECEIVED, "(HTTP %d)",
+                       event->code);
+        break;
+    case ENDPOINT_EVENT_TEXT:
+        take_message(connection, &event->bytes);
+        break;
+    case ENDPOINT_EVENT_BINARY:
+        refuse(connection, "ASP-WS-20", "the server sent a binary message");
+        break;
+    case ENDPOINT_EVENT_PING:
+        break;
+    case ENDPOINT_EVENT_PONG:
+        take_pong(connection, &event->bytes);
+        break;
+    case ENDPOINT_EVENT_CLOSE:
+        take_close(connection, event);
+        break;
+    case ENDPOINT_EVENT_FAULT:
+        refuse(connection, "ASP-WS-1", "the server broke RFC 6455: %s",
+               (const char *)event->bytes.at);
+        break;
+    }
+}
+
+/* ---- The inbox ------------------------------------------------------------------------------- */
+
+static bool is_changed(const cJSON *message) {
+    const char *type = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(message, "type"));
+    return type != NULL && strcmp(type, "changed") == 0;
+}
+
+static bool names_doc(const cJSON *message, const char *doc) {
+    const char *named = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(message, "doc"));
+    return doc == NULL || (named != NULL && strcmp(named, doc) == 0);
+}
+
+static cJSON *take(struct connection *connection, cJSON *message) {
+    return message != NULL ? cJSON_DetachItemViaPointer(connection->inbox, message) : NULL;
+}
+
+cJSON *connection_take_next(struct connection *connection) {
+    return take(connection, connection->inbox->child);
+}
+
+cJSON *connection_take_reply(struct connection *connection) {
+    cJSON *message = connection->inbox->child;
+    while (message != NULL && is_changed(message))
+        message = message->next;
+    return take(connection, message);
+}
+
+cJSON *connection_take_changed(struct connection *connection, const char *doc) {
+    cJSON *message = connection->inbox->child;
+    while (message != NULL && (!is_changed(message) || !names_doc(message, doc)))
+        message = message->next;
+    return take(connection, message);
+}
+
+/* ---- Moving bytes ---------------------------------------------------------------------------- */
+
+static void read_some(struct connection *connection) {
+    static uint8_t piece[READ_BYTES];
+    struct endpoint_event event;
+    for (int i = 0; i < READS_A_TURN_MAX && connection->stream != NULL; i++) {
+        ssize_t got = stream_read(connection->stream, piece, sizeof piece);
+        if (got > 0)
+            endpoint_feed(connection->endpoint, piece, (size_t)got);
+        while (endpoint_next(connection->endpoint, &event)) {
+            take_event(connection, &event);
+            bytes_fini(&event.bytes);
+        }
+        if (got == STREAM_AGAIN)
+            break;
+        if (got == STREAM_END)
+            end(connection, CONNECTION_FIN, false);
+        else if (got < 0)
+            end(connection, CONNECTION_RESET, false);
+    }
+}
+
+static void write_some(struct connection *connection) {
+    struct bytes *output = endpoint_output(connection->endpoint);
+    while (connection->stream != NULL && output->len > 0) {
+        ssize_t put = stream_write(connection->stream, output->at, output->len);
+        if (put > 0)
+            bytes_drop(output, (size_t)put);
+        else if (put == STREAM_AGAIN)
+            break;
+        else if (connection->paused)
+            end(connection, CONNECTION_RESET, false);
+        else
+            break; /* what the server said before it ended is still to be read */
+    }
+    if (connection->stream != NULL && output->len == 0 && connection->ending == CONNECTION_CLOSED)
+        end(connection, CONNECTION_CLOSED, false);
+}
+
+short connection_events(const struct connection *connection) {
+    if (connection->stream == NULL)
+        return 0;
+    bool writes = endpoint_output(connection->endpoint)->len > 0;
+    return stream_events(connection->stream, !connection->paused, writes);
+}
+
+void connection_service(struct connection *connection) {
+    if (connection->stream == NULL)
+        return;
+    write_some(connection);
+    if (!connection->paused)
+        read_some(connection);
+    write_some(connection);
+}
+
+/* ---- Sending and ending ---------------------------------------------------------------------- */
+
+void connection_send(struct connection *connection, const cJSON *message) {
+    char *text = cJSON_PrintUnformatted(message);
+    transcript_add_message(connection->transcript, connection->name, TRANSCRIPT_SENT, message);
+    endpoint_send_text(connection->endpoint, text, strlen(text));
+    free(text);
+    connection_service(connection);
+}
+
+void connection_close(struct connection *connection, int code) {
+    transcript_add(connection->transcript, connection->name, TRANSCRIPT_SENT, "(close %d)", code);
+    endpoint_send_close(connection->endpoint, code, "");
+    connection_service(connection);
+}
+
+void connection_drop(struct connection *connection, bool reset) {
+    if (connection->ending != CONNECTION_LIVES || connection->stream == NULL)
+        return;
+    transcript_add(connection->transcript, connection->name, TRANSCRIPT_EVENT, "%s",
+                   reset ? "resets the connection" : "drops the connection");
+    end(connection, CONNECTION_DROPPED, reset);
+}
+
+char *connection_describe_ending(const struct connection *connection) {
+    switch (connection->ending) {
+    case CONNECTION_CLOSED:
+        return memory_format("closed by the server with %d", connection->close_code);
+    case CONNECTION_FIN:
+        return memory_copy_text("ended by the server without a close frame");
+    case CONNECTION_RESET:
+        return memory_copy_text("reset or refused by the server");
+    case CONNECTION_DROPPED:
+        return memory_copy_text("dropped by the scenario");
+    case CONNECTION_LIVES:
+        break;
+    }
+    return memory_copy_text("still open");
+}

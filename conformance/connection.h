@@ -1,0 +1,65 @@
+/*
+ * One connection of a scenario: a stream and an endpoint, the messages that came and were not
+ * expected yet, and how it ended. Every message from the server passes strict JSON and its schema
+ * before it gets into the inbox.
+ */
+#ifndef CONFORM_CONNECTION_H
+#define CONFORM_CONNECTION_H
+
+#include "conformance/endpoint.h"
+#include "conformance/spec.h"
+#include "conformance/stream.h"
+#include "conformance/transcript.h"
+
+enum connection_ending {
+    CONNECTION_LIVES,
+    CONNECTION_CLOSED, /* a close frame came */
+    CONNECTION_FIN,    /* the stream ended without one */
+    CONNECTION_RESET,
+    CONNECTION_DROPPED, /* by the scenario */
+};
+
+struct connection {
+    char *name;
+    const struct spec *spec;
+    struct transcript *transcript;
+    struct stream *stream; /* NULL once over */
+    struct endpoint *endpoint;
+    int http_status; /* 0 until the handshake was answered */
+    bool paused;     /* the scenario said stop reading */
+    enum connection_ending ending;
+    int close_code; /* with CONNECTION_CLOSED */
+    cJSON *inbox;   /* array of messages nobody expected yet, in order of arrival */
+    cJSON *pongs;   /* array of texts (base64url) */
+    unsigned next_req;
+    /* Something no server may do, whatever the scenario expects: it fails at once. */
+    char *fault;
+    const char *fault_requirement;
+};
+
+/* NULL with errno set when connecting fails at once. */
+struct connection *connection_open(const char *name, const struct stream_address *address,
+                                   const struct handshake_request *request, const struct spec *spec,
+                                   struct transcript *transcript, struct entropy *entropy);
+void connection_free(struct connection *connection);
+
+/* poll(2) events to wait for; 0 when it is over or waits for nothing. */
+short connection_events(const struct connection *connection);
+/* Moves bytes and takes in what came. */
+void connection_service(struct connection *connection);
+
+void connection_send(struct connection *connection, const cJSON *message);
+/* Ends it from our side: politely (a close frame; the peer answers), with FIN, or with RST. */
+void connection_close(struct connection *connection, int code);
+void connection_drop(struct connection *connection, bool reset);
+
+/* Take a message out of the inbox; NULL when there is none, else cJSON_Delete() it. Live messages
+ * (`changed`) come between replies at any point, so the two are taken separately. */
+cJSON *connection_take_next(struct connection *connection);
+cJSON *connection_take_reply(struct connection *connection);
+cJSON *connection_take_changed(struct connection *connection, const char *doc); /* NULL: of any */
+
+/* "closed with 4000", "reset by the server", ...; free() it. */
+char *connection_describe_ending(const struct connection *connection);
+
+#endif

@@ -1,0 +1,44 @@
+/*
+ * What a client computes for one document: keys, proof of possession, sealed changes and the digest
+ * of a set of changes. Written from the specification alone; shares nothing with protocol/.
+ */
+#ifndef CONFORM_DOCUMENT_H
+#define CONFORM_DOCUMENT_H
+
+#include "conformance/memory.h"
+
+enum {
+    DOCUMENT_SECRET_BYTES = 32,
+    DOCUMENT_ID_BYTES = 32,
+    DOCUMENT_PROOF_BYTES = 64,
+    DOCUMENT_DIGEST_BYTES = 32,
+};
+
+struct document {
+    uint8_t id[DOCUMENT_ID_BYTES]; /* Ed25519 public key */
+    uint8_t sign_key[64];
+    uint8_t content_key[32];
+    uint8_t nonce_key[32];
+};
+
+/* Derives everything from the document secret [ASP-KEY-1]. */
+void document_derive(struct document *document, const uint8_t secret[static DOCUMENT_SECRET_BYTES]);
+
+/* The signature an `open` carries, over challenge, document id and authority. `named` is the
+ * document the signature speaks of: normally the document's own id. */
+void document_prove(const struct document *document, const uint8_t *challenge, size_t challenge_len,
+                    const uint8_t named[static DOCUMENT_ID_BYTES], const char *authority,
+                    uint8_t proof[static DOCUMENT_PROOF_BYTES]);
+
+/* Appends the deterministic envelope of `plain` under `change_id` to `out`. */
+void document_seal(const struct document *document, const char *change_id, const uint8_t *plain,
+                   size_t plain_len, struct bytes *out);
+
+/* Bytes of the padded form of `plain_bytes` bytes. */
+size_t document_padded_bytes(size_t plain_bytes);
+
+/* Adds the item hash of one change to a running digest (32 bytes, little-endian, modulo 2^256). */
+void document_digest_add(uint8_t digest[static DOCUMENT_DIGEST_BYTES], const char *change_id,
+                         const uint8_t *data, size_t data_len);
+
+#endif

@@ -1,0 +1,321 @@
+#include "conformance/endpoint.h"
+
+#include "conformance/json_strict.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <wslay/wslay.h>
+
+enum { CONTROL_BYTES_MAX = 125, NO_CLOSE_CODE = 1005 };
+
+#define BETWEEN_FRAMES UINT64_MAX
+
+enum phase { PHASE_HEAD, PHASE_FRAMES, PHASE_OVER };
+
+struct endpoint {
+    bool client;
+    enum phase phase;
+    char key[25];
+    struct entropy *entropy;
+    struct bytes input;
+    size_t input_at; /* read so far by wslay */
+    struct bytes output;
+    wslay_frame_context_ptr frames;
+    /* The message under assembly: data frames and the control frame between them. */
+    struct bytes message;
+    struct bytes control;
+    int message_opcode;  /* -1: none under way */
+    uint64_t frame_left; /* payload still to come of the frame under way; BETWEEN_FRAMES */
+    bool close_sent;
+    struct endpoint_event *events;
+    size_t events_len;
+    size_t events_capacity;
+};
+
+static ssize_t give_input(uint8_t *out, size_t len, int flags, void *user) {
+    struct endpoint *endpoint = user;
+    (void)flags;
+    size_t left = endpoint->input.len - endpoint->input_at;
+    size_t step = left < len ? left : len;
+    if (step > 0)
+        memcpy(out, endpoint->input.at + endpoint->input_at, step);
+    endpoint->input_at += step;
+    return (ssize_t)step; /* 0 makes wslay say WANT_READ */
+}
+
+static ssize_t take_output(const uint8_t *bytes, size_t len, int flags, void *user) {
+    struct endpoint *endpoint = user;
+    (void)flags;
+    bytes_append(&endpoint->output, bytes, len);
+    return (ssize_t)len;
+}
+
+static int make_mask(uint8_t *out, size_t len, void *user) {
+    struct endpoint *endpoint = user;
+    entropy_fill(endpoint->entropy, out, len);
+    return 0;
+}
+
+static struct endpoint *endpoint_new(bool client) {
+    static const struct wslay_frame_callbacks callbacks = {take_output, give_input, make_mask};
+    struct endpoint *endpoint = memory_take(sizeof *endpoint);
+    endpoint->client = client;
+    endpoint->message_opcode = -1;
+    endpoint->frame_left = BETWEEN_FRAMES;
+    if (wslay_frame_context_init(&endpoint->frames, &callbacks, endpoint) != 0)
+        abort();
+    return endpoint;
+}
+
+struct endpoint *endpoint_new_client(struct entropy *entropy,
+                                     const struct handshake_request *request) {
+    struct endpoint *endpoint = endpoint_new(true);
+    uint8_t nonce[HANDSHAKE_KEY_BYTES];
+    endpoint->entropy = entropy;
+    entropy_fill(entropy, nonce, sizeof nonce);
+    handshake_write_request(request, nonce, endpoint->key, &endpoint->output);
+    return endpoint;
+}
+
+struct endpoint *endpoint_new_server(void) {
+    return endpoint_new(false);
+}
+
+void endpoint_free(struct endpoint *endpoint) {
+    if (endpoint == NULL)
+        return;
+    for (size_t i = 0; i < endpoint->events_len; i++)
+        bytes_fini(&endpoint->events[i].bytes);
+    free(endpoint->events);
+    bytes_fini(&endpoint->input);
+    bytes_fini(&endpoint->output);
+    bytes_fini(&endpoint->message);
+    bytes_fini(&endpoint->control);
+    wslay_frame_context_free(endpoint->frames);
+    free(endpoint);
+}
+
+/* ---- Events ---------------------------------------------------------------------------------- */
+
+static void emit(struct endpoint *endpoint, enum endpoint_event_kind kind, int code,
+                 const void *bytes, size_t len) {
+    if (endpoint->events_len == endpoint->events_capacity) {
+        endpoint->events_capacity = endpoint->events_capacity * 2 + 8;
+        endpoint->events =
+            memory_grow(endpoint->events, endpoint->events_capacity * sizeof *endpoint->events);
+    }
+    struct endpoint_event *event = &endpoint->events[endpoint->events_len++];
+    *event = (struct endpoint_event){.kind = kind, .code = code};
+    bytes_append(&event->bytes, bytes, len);
+    bytes_append(&event->bytes, "", 1); /* text events can be read as C strings */
+    event->bytes.len--;
+}
+
+static void fault(struct endpoint *endpoint, const char *what) {
+    emit(endpoint, ENDPOINT_EVENT_FAULT, 0, what, strlen(what));
+    endpoint->phase = PHASE_OVER;
+}
+
+bool endpoint_next(struct endpoint *endpoint, struct endpoint_event *event) {
+    if (endpoint->events_len == 0)
+        return false;
+    *event = endpoint->events[0];
+    endpoint->events_len--;
+    memmove(endpoint->events, endpoint->events + 1, endpoint->events_len * sizeof *event);
+    return true;
+}
+
+/* ---- Handshake ------------------------------------------------------------------------------- */
+
+static void begin_frames(struct endpoint *endpoint, size_t head_len) {
+    bytes_drop(&endpoint->input, head_len);
+    endpoint->phase = PHASE_FRAMES;
+    emit(endpoint, ENDPOINT_EVENT_UPGRADED, 101, NULL, 0);
+}
+
+static void read_answer(struct endpoint *endpoint, size_t head_len) {
+    int status = handshake_status(&endpoint->input);
+    if (status == 0) {
+        fault(endpoint, "what came is no answer of an HTTP server");
+        return;
+    }
+    if (status != 101) {
+        emit(endpoint, ENDPOINT_EVENT_REFUSED, status, endpoint->input.at, head_len);
+        endpoint->phase = PHASE_OVER;
+        return;
+    }
+    const char *wrong = handshake_fault(&endpoint->input, head_len, endpoint->key);
+    if (wrong != NULL)
+        fault(endpoint, wrong);
+    else
+        begin_frames(endpoint, head_len);
+}
+
+static void read_head(struct endpoint *endpoint) {
+    size_t head_len = handshake_head_len(&endpoint->input);
+    if (head_len == 0 && endpoint->input.len > HANDSHAKE_HEAD_BYTES_MAX)
+        fault(endpoint, "the head of the HTTP answer is endless");
+    if (head_len == 0)
+        return;
+    if (endpoint->client)
+        read_answer(endpoint, head_len);
+    else if (handshake_write_answer(&endpoint->input, head_len, &endpoint->output))
+        begin_frames(endpoint, head_len);
+    else
+        fault(endpoint, "the request has no Sec-WebSocket-Key");
+}
+
+/* ---- Frames ---------------------------------------------------------------------------------- */
+
+static const char *frame_fault(const struct endpoint *endpoint,
+                               const struct wslay_frame_iocb *frame) {
+    bool control = wslay_is_ctrl_frame(frame->opcode);
+    if (frame->rsv != 0)
+        return "a frame with reserved bits set";
+    if (endpoint->client == (bool)frame->mask)
+        return endpoint->client ? "a masked frame from a server" : "an unmasked frame";
+    if (frame->opcode > ENDPOINT_PONG || (frame->opcode > ENDPOINT_BINARY && !control))
+        return "a frame with an unknown opcode";
+    if (!control && (frame->opcode == ENDPOINT_CONTINUATION) != (endpoint->message_opcode >= 0))
+        return "a continuation without a beginning, or a new message inside a fragmented one";
+    if (endpoint->message.len + frame->payload_length > ENDPOINT_MESSAGE_BYTES_MAX)
+        return "a message over 64 MiB";
+    return NULL;
+}
+
+static void finish_message(struct endpoint *endpoint) {
+    bool text = endpoint->message_opcode == ENDPOINT_TEXT;
+    endpoint->message_opcode = -1;
+    if (text && !json_utf8_is_valid((const char *)endpoint->message.at, endpoint->message.len)) {
+        fault(endpoint, "a text message that is not valid UTF-8");
+        return;
+    }
+    emit(endpoint, text ? ENDPOINT_EVENT_TEXT : ENDPOINT_EVENT_BINARY, 0, endpoint->message.at,
+         endpoint->message.len);
+    endpoint->message.len = 0;
+}
+
+static void finish_close(struct endpoint *endpoint) {
+    const struct bytes *payload = &endpoint->control;
+    if (payload->len == 1) {
+        fault(endpoint, "a close frame with one byte");
+        return;
+    }
+    int code = payload->len >= 2 ? payload->at[0] << 8 | payload->at[1] : NO_CLOSE_CODE;
+    size_t reason_at = payload->len >= 2 ? 2 : 0;
+    emit(endpoint, ENDPOINT_EVENT_CLOSE, code, payload->at + reason_at, payload->len - reason_at);
+    endpoint_send_close(endpoint, payload->len >= 2 ? code : 0, "");
+    endpoint->phase = PHASE_OVER;
+}
+
+static void finish_control(struct endpoint *endpoint, int opcode) {
+    struct bytes *payload = &endpoint->control;
+    if (opcode == ENDPOINT_CLOSE) {
+        finish_close(endpoint);
+        return;
+    }
+    emit(endpoint, opcode == ENDPOINT_PING ? ENDPOINT_EVENT_PING : ENDPOINT_EVENT_PONG, 0,
+         payload->at, payload->len);
+    if (opcode == ENDPOINT_PING)
+        endpoint_send_frame(endpoint, &(struct endpoint_frame){.fin = true,
+                                                               .opcode = ENDPOINT_PONG,
+                                                               .masked = endpoint->client,
+                                                               .payload = payload->at,
+                                                               .len = payload->len});
+    payload->len = 0;
+}
+
+/* Takes one piece of a frame as wslay hands it out. */
+static void take_piece(struct endpoint *endpoint, const struct wslay_frame_iocb *piece) {
+    bool control = wslay_is_ctrl_frame(piece->opcode);
+    if (endpoint->frame_left == BETWEEN_FRAMES) { /* the first piece of a frame */
+        const char *wrong = frame_fault(endpoint, piece);
+        if (wrong != NULL) {
+            fault(endpoint, wrong);
+            return;
+        }
+        if (piece->opcode == ENDPOINT_TEXT || piece->opcode == ENDPOINT_BINARY)
+            endpoint->message_opcode = piece->opcode;
+        endpoint->frame_left = piece->payload_length;
+    }
+    bytes_append(control ? &endpoint->control : &endpoint->message, piece->data,
+                 piece->data_length);
+    endpoint->frame_left -= piece->data_length;
+    if (endpoint->frame_left > 0)
+        return;
+    endpoint->frame_left = BETWEEN_FRAMES;
+    if (control)
+        finish_control(endpoint, piece->opcode);
+    else if (piece->fin)
+        finish_message(endpoint);
+}
+
+static void read_frames(struct endpoint *endpoint) {
+    struct wslay_frame_iocb piece;
+    while (endpoint->phase == PHASE_FRAMES) {
+        memset(&piece, 0, sizeof piece);
+        ssize_t got = wslay_frame_recv(endpoint->frames, &piece);
+        if (got == WSLAY_ERR_WANT_READ)
+            break;
+        if (got < 0)
+            fault(endpoint, "a frame that RFC 6455 does not allow");
+        else
+            take_piece(endpoint, &piece);
+    }
+    bytes_drop(&endpoint->input, endpoint->input_at);
+    endpoint->input_at = 0;
+}
+
+void endpoint_feed(struct endpoint *endpoint, const void *bytes, size_t len) {
+    if (endpoint->phase == PHASE_OVER)
+        return;
+    bytes_append(&endpoint->input, bytes, len);
+    if (endpoint->phase == PHASE_HEAD)
+        read_head(endpoint);
+    if (endpoint->phase == PHASE_FRAMES)
+        read_frames(endpoint);
+}
+
+/* ---- Sending --------------------------------------------------------------------------------- */
+
+struct bytes *endpoint_output(struct endpoint *endpoint) {
+    return &endpoint->output;
+}
+
+void endpoint_send_frame(struct endpoint *endpoint, const struct endpoint_frame *frame) {
+    struct wslay_frame_iocb iocb = {.fin = frame->fin,
+                                    .rsv = frame->rsv,
+                                    .opcode = frame->opcode,
+                                    .mask = frame->masked,
+                                    .payload_length = frame->len,
+                                    .data = frame->payload,
+                                    .data_length = frame->len};
+    if (wslay_frame_send(endpoint->frames, &iocb) != (ssize_t)frame->len)
+        abort(); /* output takes everything; only a control frame over 125 bytes gets here */
+}
+
+void endpoint_send_text(struct endpoint *endpoint, const char *text, size_t len) {
+    endpoint_send_frame(endpoint, &(struct endpoint_frame){.fin = true,
+                                                           .opcode = ENDPOINT_TEXT,
+                                                           .masked = endpoint->client,
+                                                           .payload = text,
+                                                           .len = len});
+}
+
+void endpoint_send_close(struct endpoint *endpoint, int code, const char *reason) {
+    uint8_t payload[CONTROL_BYTES_MAX] = {(uint8_t)(code >> 8), (uint8_t)code};
+    size_t len = strlen(reason) <= sizeof payload - 2 ? strlen(reason) : sizeof payload - 2;
+    if (endpoint->close_sent)
+        return;
+    endpoint->close_sent = true;
+    memcpy(payload + 2, reason, len);
+    endpoint_send_frame(endpoint, &(struct endpoint_frame){.fin = true,
+                                                           .opcode = ENDPOINT_CLOSE,
+                                                           .masked = endpoint->client,
+                                                           .payload = payload,
+                                                           .len = code != 0 ? len + 2 : 0});
+}
+
+void endpoint_send_bytes(struct endpoint *endpoint, const void *bytes, size_t len) {
+    bytes_append(&endpoint->output, bytes, len);
+}

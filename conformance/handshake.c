@@ -1,0 +1,127 @@
+#include "conformance/handshake.h"
+
+#include <openssl/sha.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char ACCEPT_GUID[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"; /* RFC 6455, 1.3 */
+
+static void append_text(struct bytes *out, const char *text) {
+    bytes_append(out, text, strlen(text));
+}
+
+void handshake_write_request(const struct handshake_request *request,
+                             const uint8_t nonce[static HANDSHAKE_KEY_BYTES], char key[static 25],
+                             struct bytes *out) {
+    sodium_bin2base64(key, 25, nonce, HANDSHAKE_KEY_BYTES, sodium_base64_VARIANT_ORIGINAL);
+    char *head = memory_format("GET %s HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\n"
+                               "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+                               "Sec-WebSocket-Key: %s\r\n",
+                               request->path, request->host, key);
+    append_text(out, head);
+    free(head);
+    if (request->subprotocols != NULL) {
+        append_text(out, "Sec-WebSocket-Protocol: ");
+        append_text(out, request->subprotocols);
+        append_text(out, "\r\n");
+    }
+    if (request->headers != NULL)
+        append_text(out, request->headers);
+    append_text(out, "\r\n");
+}
+
+size_t handshake_head_len(const struct bytes *text) {
+    const uint8_t *end = text->len >= 4 ? memmem(text->at, text->len, "\r\n\r\n", 4) : NULL;
+    return end != NULL ? (size_t)(end - text->at) + 4 : 0;
+}
+
+int handshake_status(const struct bytes *head) {
+    static const char version[] = "HTTP/1.";
+    const size_t code_at = sizeof version + 1; /* one digit and a space later */
+    if (head->len < code_at + 3 || memcmp(head->at, version, sizeof version - 1) != 0)
+        return 0;
+    int status = 0;
+    for (size_t i = code_at; i < code_at + 3; i++) {
+        if (head->at[i] < '0' || head->at[i] > '9')
+            return 0;
+        status = status * 10 + (head->at[i] - '0');
+    }
+    return status;
+}
+
+bool handshake_header(const struct bytes *head, size_t head_len, const char *name,
+                      struct bytes *value) {
+    const char *at = (const char *)head->at;
+    const char *end = at + head_len;
+    size_t name_len = strlen(name);
+    while ((at = memmem(at, (size_t)(end - at), "\r\n", 2)) != NULL) {
+        at += 2;
+        if ((size_t)(end - at) <= name_len || strncasecmp(at, name, name_len) != 0 ||
+            at[name_len] != ':')
+            continue;
+        const char *from = at + name_len + 1;
+        const char *to = memmem(from, (size_t)(end - from), "\r\n", 2);
+        while (from < to && (*from == ' ' || *from == '\t'))
+            from++;
+        while (to > from && (to[-1] == ' ' || to[-1] == '\t'))
+            to--;
+        bytes_append(value, from, (size_t)(to - from));
+        bytes_append(value, "", 1);
+        return true;
+    }
+    return false;
+}
+
+static void compute_accept(const char *key, char accept[static 29]) {
+    uint8_t hash[SHA_DIGEST_LENGTH];
+    char *text = memory_format("%s%s", key, ACCEPT_GUID);
+    SHA1((const uint8_t *)text, strlen(text), hash);
+    free(text);
+    sodium_bin2base64(accept, 29, hash, sizeof hash, sodium_base64_VARIANT_ORIGINAL);
+}
+
+static bool header_is(const struct bytes *head, size_t head_len, const char *name,
+                      const char *expected, bool ignore_case) {
+    struct bytes value = {0};
+    bool same = handshake_header(head, head_len, name, &value) &&
+                (ignore_case ? strcasecmp((char *)value.at, expected)
+                             : strcmp((char *)value.at, expected)) == 0;
+    bytes_fini(&value);
+    return same;
+}
+
+const char *handshake_fault(const struct bytes *head, size_t head_len, const char *key) {
+    char accept[29];
+    compute_accept(key, accept);
+    if (!header_is(head, head_len, "Upgrade", "websocket", true))
+        return "the answer has no 'Upgrade: websocket'";
+    if (!header_is(head, head_len, "Connection", "upgrade", true))
+        return "the answer has no 'Connection: Upgrade'";
+    if (!header_is(head, head_len, "Sec-WebSocket-Accept", accept, false))
+        return "Sec-WebSocket-Accept does not fit the key that was sent";
+    if (!header_is(head, head_len, "Sec-WebSocket-Protocol", HANDSHAKE_SUBPROTOCOL, false))
+        return "the answer does not select the subprotocol " HANDSHAKE_SUBPROTOCOL;
+    struct bytes extensions = {0};
+    bool extended = handshake_header(head, head_len, "Sec-WebSocket-Extensions", &extensions);
+    bytes_fini(&extensions);
+    return extended ? "the answer selects a WebSocket extension that was not offered" : NULL;
+}
+
+bool handshake_write_answer(const struct bytes *head, size_t head_len, struct bytes *out) {
+    struct bytes key = {0};
+    char accept[29];
+    bool ok = handshake_header(head, head_len, "Sec-WebSocket-Key", &key);
+    if (ok) {
+        compute_accept((char *)key.at, accept);
+        char *answer = memory_format("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
+                                     "Connection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n"
+                                     "Sec-WebSocket-Protocol: " HANDSHAKE_SUBPROTOCOL "\r\n\r\n",
+                                     accept);
+        append_text(out, answer);
+        free(answer);
+    }
+    bytes_fini(&key);
+    return ok;
+}

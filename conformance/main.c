@@ -1,0 +1,86 @@
+/* athena-conform: does an implementation keep the Athena Sync Protocol? */
+#include "conformance/memory.h"
+#include "conformance/runner.h"
+
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { EXIT_USAGE = 2, EXIT_HARNESS = 3 };
+
+static void print_list(const struct catalog *catalog) {
+    for (size_t i = 0; i < catalog->len; i++)
+        printf("%-38s %s%s\n", catalog->scenarios[i]->name, catalog->scenarios[i]->title,
+               scenario_needs(catalog->scenarios[i], "exec") ? " (needs --exec)" : "");
+}
+
+static int test_selected(const struct catalog *catalog, struct options *options,
+                         const char *program) {
+    char *error = NULL;
+    char *folder = catalog_find_folder(options->spec, "spec", &error);
+    struct spec *spec = folder != NULL ? spec_load(folder, &error) : NULL;
+    int status = EXIT_HARNESS;
+    if (spec != NULL)
+        status = runner_run(catalog, spec, options, program);
+    else
+        fprintf(stderr, "athena-conform: %s\n", error);
+    spec_free(spec);
+    free(folder);
+    free(error);
+    return status;
+}
+
+static int command_server(int argc, char **argv, const char *program) {
+    struct options options;
+    struct catalog catalog = {0};
+    char *error = NULL;
+    enum options_result result = options_read(&options, argc, argv);
+    int status = result == OPTIONS_WRONG ? EXIT_USAGE : EXIT_SUCCESS;
+    if (result == OPTIONS_RUN && !catalog_load(&catalog, &options, &error)) {
+        fprintf(stderr, "athena-conform: %s\n", error);
+        status = EXIT_HARNESS;
+    } else if (result == OPTIONS_RUN && options.list) {
+        for (size_t i = 0; i < catalog.faults_len; i++)
+            fprintf(stderr, "athena-conform: %s\n", catalog.faults[i]);
+        print_list(&catalog);
+        status = catalog.faults_len > 0 ? EXIT_HARNESS : EXIT_SUCCESS;
+    } else if (result == OPTIONS_RUN) {
+        status = test_selected(&catalog, &options, program);
+    }
+    free(error);
+    catalog_fini(&catalog);
+    options_fini(&options);
+    return status;
+}
+
+static const struct {
+    const char *name;
+    int (*run)(int argc, char **argv, const char *program);
+} COMMANDS[] = {{"server", command_server}};
+
+static void print_usage(FILE *out) {
+    fputs(
+        "usage: athena-conform server [OPTION]... [SCENARIO]...\n"
+        "       athena-conform --version\n"
+        "Tests implementations of the Athena Sync Protocol. Try 'athena-conform server --help'.\n",
+        out);
+}
+
+int main(int argc, char **argv) {
+    memory_setup_json();
+    if (sodium_init() < 0) {
+        fputs("athena-conform: libsodium does not start\n", stderr);
+        return EXIT_HARNESS;
+    }
+    const char *name = argc > 1 ? argv[1] : "";
+    for (size_t i = 0; i < sizeof COMMANDS / sizeof *COMMANDS; i++)
+        if (strcmp(COMMANDS[i].name, name) == 0)
+            return COMMANDS[i].run(argc - 1, argv + 1, argv[0]);
+    if (strcmp(name, "--version") == 0) {
+        printf("athena-conform %s\n", ATHENA_VERSION);
+        return EXIT_SUCCESS;
+    }
+    bool asked = strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0;
+    print_usage(asked ? stdout : stderr);
+    return asked ? EXIT_SUCCESS : EXIT_USAGE;
+}

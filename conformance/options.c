@@ -1,0 +1,225 @@
+#include "conformance/options.h"
+
+#include "conformance/memory.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { TIMEOUT_MS_DEFAULT = 10000, JOBS_MAX = 64, JOBS_A_CPU = 4 };
+
+static const char HELP[] =
+    "usage: athena-conform server (--url URL | --exec COMMAND) [OPTION]... [SCENARIO]...\n"
+    "\n"
+    "Tells whether a server keeps the Athena Sync Protocol. SCENARIO is a name such as\n"
+    "live/relay, a pattern such as 'reconnect/*', or the path of a scenario file; none means all.\n"
+    "\n"
+    "The server\n"
+    "  --url URL             where it is: ws://host:port/path\n"
+    "  --exec COMMAND        start it; {port} becomes a free port, {dir} a fresh data folder.\n"
+    "                        With --url, {port} may stand in the URL. Scenarios that kill or\n"
+    "                        restart the server need --exec\n"
+    "  --authority NAME      the name to sign for, when it is not that of the URL\n"
+    "  --header 'NAME: VALUE'  a further line for each handshake; may be repeated\n"
+    "  --token TOKEN         the same as --header 'Authorization: Bearer TOKEN'\n"
+    "\n"
+    "What to run\n"
+    "  --family NAME         only scenarios of one family\n"
+    "  --requirement ID      only scenarios that cite it, for example ASP-PUSH-3\n"
+    "  --list                print what would run, and end\n"
+    "  --bail                end at the first scenario that is not green\n"
+    "  --timeout SECONDS     what one scenario may take (10)\n"
+    "  --jobs N              scenarios side by side (four for each processor)\n"
+    "  --seed N              repeat the generated values of an earlier run\n"
+    "\n"
+    "Where things are\n"
+    "  --scenarios FOLDER    scenario files and their schema\n"
+    "  --spec FOLDER         the specification and its message schemas\n"
+    "\n"
+    "Exit status: 0 conformant, 1 not conformant, 2 wrong usage, 3 a fault of the harness, or\n"
+    "nothing ran.\n";
+
+static enum options_result wrong(const char *format, const char *text) {
+    fputs("athena-conform: ", stderr);
+    fprintf(stderr, format, text);
+    fputs("\nTry 'athena-conform server --help'.\n", stderr);
+    return OPTIONS_WRONG;
+}
+
+static bool read_number(const char *text, double least, double most, double *number) {
+    char *end = NULL;
+    errno = 0;
+    *number = strtod(text, &end);
+    return errno == 0 && end != text && *end == '\0' && *number >= least && *number <= most;
+}
+
+static bool read_seed(const char *text, uint64_t *seed) {
+    char *end = NULL;
+    errno = 0;
+    *seed = strtoull(text, &end, 10);
+    return errno == 0 && end != text && *end == '\0' && *text != '-';
+}
+
+static void add_header(struct options *options, const char *name, const char *value) {
+    char *longer =
+        memory_format("%s%s%s\r\n", options->headers != NULL ? options->headers : "", name, value);
+    free(options->headers);
+    options->headers = longer;
+    options->target.headers = longer;
+}
+
+enum {
+    OPT_URL = 256,
+    OPT_EXEC,
+    OPT_AUTHORITY,
+    OPT_HEADER,
+    OPT_TOKEN,
+    OPT_FAMILY,
+    OPT_REQUIREMENT,
+    OPT_LIST,
+    OPT_BAIL,
+    OPT_TIMEOUT,
+    OPT_JOBS,
+    OPT_SEED,
+    OPT_SCENARIOS,
+    OPT_SPEC,
+    OPT_HELP
+};
+
+static const struct option LONG_OPTIONS[] = {
+    {"url", required_argument, NULL, OPT_URL},
+    {"exec", required_argument, NULL, OPT_EXEC},
+    {"authority", required_argument, NULL, OPT_AUTHORITY},
+    {"header", required_argument, NULL, OPT_HEADER},
+    {"token", required_argument, NULL, OPT_TOKEN},
+    {"family", required_argument, NULL, OPT_FAMILY},
+    {"requirement", required_argument, NULL, OPT_REQUIREMENT},
+    {"list", no_argument, NULL, OPT_LIST},
+    {"bail", no_argument, NULL, OPT_BAIL},
+    {"timeout", required_argument, NULL, OPT_TIMEOUT},
+    {"jobs", required_argument, NULL, OPT_JOBS},
+    {"seed", required_argument, NULL, OPT_SEED},
+    {"scenarios", required_argument, NULL, OPT_SCENARIOS},
+    {"spec", required_argument, NULL, OPT_SPEC},
+    {"help", no_argument, NULL, OPT_HELP},
+    {NULL, 0, NULL, 0}};
+
+/* Options that take a text as it is. */
+static const char **text_option(struct options *options, int option) {
+    switch (option) {
+    case OPT_URL:
+        return &options->target.url;
+    case OPT_EXEC:
+        return &options->target.command;
+    case OPT_AUTHORITY:
+        return &options->target.authority;
+    case OPT_FAMILY:
+        return &options->family;
+    case OPT_REQUIREMENT:
+        return &options->requirement;
+    case OPT_SCENARIOS:
+        return &options->scenarios;
+    case OPT_SPEC:
+        return &options->spec;
+    default:
+        return NULL;
+    }
+}
+
+static enum options_result read_header(struct options *options, const char *text) {
+    if (strchr(text, ':') == NULL || strpbrk(text, "\r\n") != NULL)
+        return wrong("--header '%s' is not NAME: VALUE", text);
+    add_header(options, text, "");
+    return OPTIONS_RUN;
+}
+
+static enum options_result read_value(struct options *options, int option, const char *text) {
+    double number = 0;
+    switch (option) {
+    case OPT_HEADER:
+        return read_header(options, text);
+    case OPT_TOKEN:
+        add_header(options, "Authorization: Bearer ", text);
+        return OPTIONS_RUN;
+    case OPT_LIST:
+        options->list = true;
+        return OPTIONS_RUN;
+    case OPT_BAIL:
+        options->bail = true;
+        return OPTIONS_RUN;
+    case OPT_TIMEOUT:
+        if (!read_number(text, 0.001, 3600, &number))
+            return wrong("--timeout %s is not a number of seconds up to 3600", text);
+        options->timeout_ms = (int)(number * 1000);
+        return OPTIONS_RUN;
+    case OPT_JOBS:
+        if (!read_number(text, 1, JOBS_MAX, &number))
+            return wrong("--jobs %s is not a number from 1 to 64", text);
+        options->jobs = (int)number;
+        return OPTIONS_RUN;
+    case OPT_SEED:
+        options->seed_given = true;
+        return read_seed(text, &options->seed)
+                   ? OPTIONS_RUN
+                   : wrong("--seed %s is not a number from 0 to 18446744073709551615", text);
+    default:
+        return OPTIONS_WRONG;
+    }
+}
+
+static void set_defaults(struct options *options) {
+    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    *options = (struct options){.timeout_ms = TIMEOUT_MS_DEFAULT};
+    options->jobs = (int)(cpus < 1 ? 1 : cpus) * JOBS_A_CPU;
+    if (options->jobs > JOBS_MAX)
+        options->jobs = JOBS_MAX;
+}
+
+static enum options_result check(struct options *options) {
+    const struct target_options *target = &options->target;
+    if (target->url == NULL && target->command == NULL && !options->list)
+        return wrong("%s", "which server? Give --url or --exec");
+    if (target->command != NULL && target->url == NULL && strstr(target->command, "{port}") == NULL)
+        return wrong("--exec '%s' has no {port}; without it, --url must say where the server is",
+                     target->command);
+    if (!options->seed_given)
+        options->seed = randombytes_random();
+    return OPTIONS_RUN;
+}
+
+enum options_result options_read(struct options *options, int argc, char **argv) {
+    int option;
+    set_defaults(options);
+    optind = 1;
+    while ((option = getopt_long(argc, argv, "h", LONG_OPTIONS, NULL)) != -1) {
+        const char **text = text_option(options, option);
+        enum options_result result = OPTIONS_RUN;
+        if (option == OPT_HELP || option == 'h') {
+            fputs(HELP, stdout);
+            return OPTIONS_DONE;
+        }
+        if (text != NULL)
+            *text = optarg;
+        else if (option == '?')
+            result = wrong("%s", "unknown option, or one without its value");
+        else
+            result = read_value(options, option, optarg);
+        if (result != OPTIONS_RUN)
+            return result;
+    }
+    for (; optind < argc; optind++) {
+        if (options->selectors_len == OPTIONS_SELECTORS_MAX)
+            return wrong("%s", "more than 64 scenarios named");
+        options->selectors[options->selectors_len++] = argv[optind];
+    }
+    return check(options);
+}
+
+void options_fini(struct options *options) {
+    free(options->headers);
+    *options = (struct options){0};
+}

@@ -1,0 +1,32 @@
+/* The command line of `athena-conform server`. */
+#ifndef CONFORM_OPTIONS_H
+#define CONFORM_OPTIONS_H
+
+#include "conformance/target.h"
+
+enum { OPTIONS_SELECTORS_MAX = 64 };
+
+struct options {
+    struct target_options target;
+    const char *scenarios; /* folder, or NULL: the one beside the program */
+    const char *spec;      /* likewise */
+    const char *family;
+    const char *requirement;
+    const char *selectors[OPTIONS_SELECTORS_MAX]; /* names, globs or paths */
+    size_t selectors_len;
+    uint64_t seed;
+    bool seed_given;
+    int timeout_ms;
+    int jobs;
+    bool bail;
+    bool list;
+    char *headers; /* owns what target.headers points to */
+};
+
+enum options_result { OPTIONS_RUN, OPTIONS_DONE, OPTIONS_WRONG };
+
+/* Reads everything after "server". Prints help (OPTIONS_DONE) or what is wrong with it. */
+enum options_result options_read(struct options *options, int argc, char **argv);
+void options_fini(struct options *options);
+
+#endif

@@ -1,0 +1,191 @@
+#include "conformance/report.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char GREEN[] = "\033[32m";
+static const char RED[] = "\033[31m";
+static const char YELLOW[] = "\033[33m";
+static const char DIM[] = "\033[2m";
+static const char PLAIN[] = "\033[0m";
+
+static const char *const MARKS[VERDICT_STATUSES] = {"ok", "FAIL", "unsupported", "untestable",
+                                                    "ERROR"};
+
+static const char *status_colour(const struct verdict *verdict) {
+    if (verdict->status == VERDICT_PASS)
+        return GREEN;
+    return verdict->status == VERDICT_FAIL || verdict->status == VERDICT_HARNESS_ERROR ? RED
+                                                                                       : YELLOW;
+}
+
+static const char *paint(const struct report *report, const char *colour) {
+    return report->colour ? colour : "";
+}
+
+void report_begin(struct report *report, const struct options *options, const struct spec *spec,
+                  const char *program, size_t scenarios) {
+    *report = (struct report){.out = stdout,
+                              .colour = isatty(STDOUT_FILENO) && getenv("NO_COLOR") == NULL,
+                              .options = options,
+                              .spec = spec,
+                              .program = program,
+                              .green = true};
+    fprintf(report->out, "athena-conform %s: %zu scenarios, seed %llu, server %s\n", ATHENA_VERSION,
+            scenarios, (unsigned long long)options->seed,
+            options->target.command != NULL ? options->target.command : options->target.url);
+}
+
+/* ---- One scenario ---------------------------------------------------------------------------- */
+
+static void print_quoted(FILE *out, const char *text) {
+    if (strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./:@%+=") ==
+        strlen(text)) {
+        fprintf(out, " %s", text);
+        return;
+    }
+    fputs(" '", out);
+    for (; *text != '\0'; text++) {
+        if (*text == '\'')
+            fputs("'\\''", out);
+        else
+            fputc(*text, out);
+    }
+    fputc('\'', out);
+}
+
+static void print_option(FILE *out, const char *name, const char *value) {
+    if (value == NULL)
+        return;
+    fprintf(out, " %s", name);
+    print_quoted(out, value);
+}
+
+static bool is_in_catalog(const struct report *report, const struct scenario *scenario) {
+    for (size_t i = 0; i < report->options->selectors_len; i++)
+        if (strcmp(report->options->selectors[i], scenario->path) == 0)
+            return false;
+    return true;
+}
+
+/* Tokens are not repeated: a report may be shown to others. */
+static void print_replay(const struct report *report, const struct scenario *scenario) {
+    const struct target_options *target = &report->options->target;
+    fprintf(report->out, "    replay: %s server", report->program);
+    print_option(report->out, "--url", target->url);
+    print_option(report->out, "--exec", target->command);
+    print_option(report->out, "--authority", target->authority);
+    if (target->headers != NULL)
+        fputs(" --header ...", report->out);
+    print_option(report->out, "--scenarios", report->options->scenarios);
+    print_option(report->out, "--spec", report->options->spec);
+    fprintf(report->out, " --seed %llu", (unsigned long long)report->options->seed);
+    print_quoted(report->out, is_in_catalog(report, scenario) ? scenario->name : scenario->path);
+    fputc('\n', report->out);
+}
+
+static void print_part(const struct report *report, const char *name, const char *text) {
+    if (text != NULL && *text != '\0')
+        fprintf(report->out, "    %-9s %s\n", name, text);
+}
+
+static void print_indented(const struct report *report, const char *text) {
+    for (const char *line = text; *line != '\0';) {
+        size_t len = strcspn(line, "\n");
+        fprintf(report->out, "      %.*s\n", (int)len, line);
+        line += len + (line[len] == '\n');
+    }
+}
+
+static void print_transcript(const struct report *report, const struct verdict *verdict) {
+    const cJSON *line;
+    if (verdict->transcript != NULL && verdict->transcript->child != NULL)
+        fprintf(report->out, "    what happened (> sent, < received):\n%s", paint(report, DIM));
+    cJSON_ArrayForEach(line, verdict->transcript) {
+        fprintf(report->out, "      %s\n", line->valuestring);
+    }
+    fputs(paint(report, PLAIN), report->out);
+    if (verdict->server_log != NULL && *verdict->server_log != '\0') {
+        fputs("    the server printed:\n", report->out);
+        print_indented(report, verdict->server_log);
+    }
+}
+
+static void print_requirement(const struct report *report, const struct verdict *verdict) {
+    if (verdict->requirement == NULL)
+        return;
+    const char *sentence = spec_sentence(report->spec, verdict->requirement);
+    fprintf(report->out, "    [%s] %s\n", verdict->requirement,
+            sentence != NULL ? sentence : "(not in the specification)");
+}
+
+static void print_details(const struct report *report, const struct scenario *scenario,
+                          const struct verdict *verdict) {
+    print_requirement(report, verdict);
+    print_part(report, "problem", verdict->message);
+    print_part(report, "expected", verdict->expected);
+    print_part(report, "received", verdict->received);
+    if (verdict->line > 0)
+        fprintf(report->out, "    %-9s %s:%u  %s\n", "step", scenario->path, verdict->line,
+                verdict->step != NULL ? verdict->step : "");
+    const char *why = cJSON_GetStringValue(cJSON_GetObjectItem(scenario->json, "why"));
+    print_part(report, "why", why);
+    print_transcript(report, verdict);
+    print_replay(report, scenario);
+}
+
+void report_scenario(struct report *report, const struct scenario *scenario,
+                     const struct verdict *verdict) {
+    report->counts[verdict->status]++;
+    report->checks += verdict->checks;
+    report->green = report->green && verdict_is_green(verdict);
+    fprintf(report->out, "%s%-11s%s %-38s %7.1f ms  %s\n", paint(report, status_colour(verdict)),
+            MARKS[verdict->status], paint(report, PLAIN), scenario->name, verdict->ms,
+            scenario->title);
+    if (verdict->status == VERDICT_FAIL || verdict->status == VERDICT_HARNESS_ERROR)
+        print_details(report, scenario, verdict);
+    else if (verdict->status != VERDICT_PASS)
+        print_part(report, "because", verdict->message);
+    fflush(report->out);
+}
+
+/* ---- The run --------------------------------------------------------------------------------- */
+
+void report_trouble(struct report *report, const char *format, ...) {
+    va_list arguments;
+    report->green = false;
+    fputs(paint(report, RED), report->out);
+    va_start(arguments, format);
+    vfprintf(report->out, format, arguments);
+    va_end(arguments);
+    fprintf(report->out, "%s\n", paint(report, PLAIN));
+}
+
+static const char *verdict_of_run(const struct report *report, size_t skipped) {
+    if (report->counts[VERDICT_FAIL] > 0)
+        return "not conformant";
+    if (report->counts[VERDICT_HARNESS_ERROR] > 0)
+        return "no verdict: the harness or a scenario is at fault";
+    if (report->counts[VERDICT_PASS] == 0)
+        return "no verdict: nothing was tested";
+    return report->green && skipped == 0 ? "conformant" : "no verdict: not everything was tested";
+}
+
+int report_end(struct report *report, size_t skipped, double seconds) {
+    static const char *const names[VERDICT_STATUSES] = {"passed", "failed", "unsupported",
+                                                        "untestable", "harness errors"};
+    bool good = report->green && skipped == 0 && report->counts[VERDICT_PASS] > 0;
+    for (int i = 0; i < VERDICT_STATUSES; i++)
+        if (i < 2 || report->counts[i] > 0)
+            fprintf(report->out, "%u %s, ", report->counts[i], names[i]);
+    if (skipped > 0)
+        fprintf(report->out, "%zu not run, ", skipped);
+    fprintf(report->out, "%u checks in %.2f s: %s%s%s\n", report->checks, seconds,
+            paint(report, good ? GREEN : RED), verdict_of_run(report, skipped),
+            paint(report, PLAIN));
+    if (good)
+        return 0;
+    return report->counts[VERDICT_FAIL] > 0 ? 1 : 3;
+}

@@ -1,0 +1,33 @@
+/* What a person reads on the terminal: one line a scenario, failures with everything needed. */
+#ifndef CONFORM_REPORT_H
+#define CONFORM_REPORT_H
+
+#include "conformance/options.h"
+#include "conformance/scenario.h"
+#include "conformance/spec.h"
+#include "conformance/verdict.h"
+
+#include <stdio.h>
+
+struct report {
+    FILE *out;
+    bool colour;
+    const struct options *options;
+    const struct spec *spec;
+    const char *program;
+    unsigned counts[VERDICT_STATUSES];
+    unsigned checks;
+    bool green; /* so far */
+};
+
+void report_begin(struct report *report, const struct options *options, const struct spec *spec,
+                  const char *program, size_t scenarios);
+void report_scenario(struct report *report, const struct scenario *scenario,
+                     const struct verdict *verdict);
+/* A fault of the run itself, beside the scenarios. */
+void report_trouble(struct report *report, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+/* The numbers; returns the exit status of the program. `skipped` scenarios were not run. */
+int report_end(struct report *report, size_t skipped, double seconds);
+
+#endif

@@ -1,0 +1,341 @@
+#include "conformance/run.h"
+
+#include "conformance/clock.h"
+#include "conformance/match.h"
+#include "conformance/memory.h"
+
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct step_kind *const STEP_TABLES[] = {STEPS_WIRE, STEPS_SYNC, STEPS_FLOW};
+
+/* ---- Verdicts -------------------------------------------------------------------------------- */
+
+/* The scenario's own step that is under way, even from inside a parallel one. */
+static const cJSON *current_step(const struct run *run) {
+    return run->task.depth > 0 ? run->task.stack[0].raw : NULL;
+}
+
+/* The innermost citation wins. */
+static const char *cited_requirement(const struct run *run) {
+    for (const struct task *task = run->current; task != NULL; task = task->parent) {
+        for (size_t i = task->depth; i > 0; i--) {
+            const cJSON *own =
+                cJSON_GetObjectItemCaseSensitive(task->stack[i - 1].raw, "requirement");
+            if (cJSON_IsString(own))
+                return own->valuestring;
+        }
+    }
+    return cJSON_GetStringValue(cJSON_GetArrayItem(run->scenario->requirements, 0));
+}
+
+static unsigned line_of_step(const struct run *run) {
+    const cJSON *step;
+    size_t index = 0;
+    cJSON_ArrayForEach(step, cJSON_GetObjectItem(run->scenario->json, "steps")) {
+        if (step == current_step(run))
+            return run->scenario->step_lines[index];
+        index++;
+    }
+    return 0;
+}
+
+static void conclude(struct run *run, enum verdict_status status, const char *requirement,
+                     char *message) {
+    struct verdict *verdict = &run->verdict;
+    if (verdict->message != NULL) { /* the first fault is the verdict */
+        free(message);
+        return;
+    }
+    if (requirement == NULL)
+        requirement = cited_requirement(run);
+    verdict->status = status;
+    verdict->message = message;
+    if (status == VERDICT_FAIL && requirement != NULL)
+        verdict->requirement = memory_copy_text(requirement);
+    verdict->line = line_of_step(run);
+    if (current_step(run) != NULL)
+        verdict->step = match_brief(current_step(run));
+}
+
+enum progress run_fail(struct run *run, const char *requirement, const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    conclude(run, VERDICT_FAIL, requirement, memory_format_list(format, arguments));
+    va_end(arguments);
+    return STEP_FAILED;
+}
+
+enum progress run_fail_values(struct run *run, const cJSON *expected, const cJSON *received,
+                              const char *message) {
+    run_fail(run, NULL, "%s", message);
+    if (run->verdict.expected == NULL && expected != NULL)
+        run->verdict.expected = match_brief(expected);
+    if (run->verdict.received == NULL && received != NULL)
+        run->verdict.received = match_brief(received);
+    return STEP_FAILED;
+}
+
+enum progress run_broken(struct run *run, const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    conclude(run, VERDICT_HARNESS_ERROR, NULL, memory_format_list(format, arguments));
+    va_end(arguments);
+    return STEP_FAILED;
+}
+
+enum progress run_wait_for(struct run *run, const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    free(run->waits_for);
+    run->waits_for = memory_format_list(format, arguments);
+    va_end(arguments);
+    return STEP_WAITS;
+}
+
+enum progress run_checked(struct run *run) {
+    run->verdict.checks++;
+    return STEP_DONE;
+}
+
+/* ---- Members and names ----------------------------------------------------------------------- */
+
+const cJSON *step_member(const struct frame *frame, const char *name) {
+    return cJSON_GetObjectItemCaseSensitive(frame->step, name);
+}
+
+const char *step_text(const struct frame *frame, const char *name) {
+    return cJSON_GetStringValue(step_member(frame, name));
+}
+
+double step_number(const struct frame *frame, const char *name, double otherwise) {
+    const cJSON *member = step_member(frame, name);
+    return cJSON_IsNumber(member) ? member->valuedouble : otherwise;
+}
+
+bool step_flag(const struct frame *frame, const char *name) {
+    return cJSON_IsTrue(step_member(frame, name));
+}
+
+struct connection *run_find_connection(const struct run *run, const char *name) {
+    for (size_t i = 0; i < run->connections_len; i++)
+        if (strcmp(run->connections[i]->name, name) == 0)
+            return run->connections[i];
+    return NULL;
+}
+
+struct connection *run_connection(struct run *run, const struct frame *frame, const char *member) {
+    const char *name = step_text(frame, member);
+    struct connection *connection = name != NULL ? run_find_connection(run, name) : NULL;
+    if (connection == NULL)
+        run_broken(run, "there is no connection \"%s\"", name != NULL ? name : "");
+    return connection;
+}
+
+void run_add_connection(struct run *run, struct connection *connection) {
+    for (size_t i = 0; i < run->connections_len; i++) {
+        if (strcmp(run->connections[i]->name, connection->name) == 0) {
+            connection_free(run->connections[i]);
+            run->connections[i] = connection;
+            return;
+        }
+    }
+    if (run->connections_len == RUN_CONNECTIONS_MAX) {
+        run_broken(run, "more than %d connections", RUN_CONNECTIONS_MAX);
+        connection_free(connection);
+        return;
+    }
+    run->connections[run->connections_len++] = connection;
+}
+
+void run_keep(struct run *run, cJSON *saved) {
+    while (saved->child != NULL) {
+        cJSON *value = cJSON_DetachItemViaPointer(saved, saved->child);
+        value_set(&run->scope, value->string, value);
+    }
+}
+
+/* ---- Tasks ----------------------------------------------------------------------------------- */
+
+static void end_step(struct frame *frame) {
+    cJSON_Delete(frame->step);
+    cJSON_Delete(frame->memo);
+    for (size_t i = 0; i < frame->tasks_len; i++)
+        task_fini(&frame->tasks[i]);
+    free(frame->tasks);
+    frame->step = frame->memo = NULL;
+    frame->tasks = NULL;
+    frame->tasks_len = 0;
+}
+
+static void pop_frame(struct task *task) {
+    struct frame *frame = &task->stack[--task->depth];
+    end_step(frame);
+    cJSON_Delete(frame->owned);
+    *frame = (struct frame){0};
+}
+
+void task_begin(struct task *task, const struct task *parent, const cJSON *steps) {
+    *task = (struct task){.depth = 1, .parent = parent};
+    task->stack[0] = (struct frame){.steps = steps, .raw = steps->child};
+}
+
+void task_fini(struct task *task) {
+    while (task->depth > 0)
+        pop_frame(task);
+}
+
+enum progress run_expand(struct run *run, struct task *task, cJSON *steps) {
+    if (task->depth == RUN_DEPTH_MAX) {
+        cJSON_Delete(steps);
+        return run_broken(run, "steps nest deeper than %d", RUN_DEPTH_MAX);
+    }
+    task->stack[task->depth++] =
+        (struct frame){.steps = steps, .owned = steps, .raw = steps->child};
+    return STEP_DONE;
+}
+
+static const struct step_kind *find_kind(const char *verb) {
+    for (size_t i = 0; i < sizeof STEP_TABLES / sizeof *STEP_TABLES; i++)
+        for (const struct step_kind *kind = STEP_TABLES[i]; kind->verb != NULL; kind++)
+            if (strcmp(kind->verb, verb) == 0)
+                return kind;
+    return NULL;
+}
+
+static bool begin_step(struct run *run, struct frame *frame, const struct step_kind *kind) {
+    char *error = NULL;
+    frame->step = kind->lazy ? cJSON_Duplicate(frame->raw, true)
+                             : value_evaluate(&run->scope, frame->raw, &error);
+    if (frame->step == NULL)
+        run_broken(run, "%s", error);
+    free(error);
+    return frame->step != NULL;
+}
+
+/* One call of the current step. A step that pushed a frame is called again when that is over. */
+static enum progress advance_step(struct run *run, struct task *task) {
+    struct frame *frame = &task->stack[task->depth - 1];
+    const struct step_kind *kind = find_kind(frame->raw->child->string);
+    if (kind == NULL)
+        return run_broken(run, "unknown step \"%s\"", frame->raw->child->string);
+    if (frame->step == NULL && !begin_step(run, frame, kind))
+        return STEP_FAILED;
+    size_t depth = task->depth;
+    enum progress progress = kind->advance(run, task, frame);
+    if (progress == STEP_DONE && task->depth == depth) {
+        end_step(frame);
+        frame->raw = frame->raw->next;
+    }
+    return progress;
+}
+
+enum progress task_advance(struct run *run, struct task *task) {
+    while (task->depth > 0) {
+        run->current = task;
+        if (task->stack[task->depth - 1].raw == NULL) {
+            pop_frame(task);
+            continue;
+        }
+        enum progress progress = advance_step(run, task);
+        if (progress != STEP_DONE)
+            return progress;
+    }
+    return STEP_DONE;
+}
+
+/* ---- The run --------------------------------------------------------------------------------- */
+
+/* What no server may do fails the run, whatever the current step is. */
+static bool find_fault(struct run *run) {
+    for (size_t i = 0; i < run->connections_len; i++) {
+        const struct connection *connection = run->connections[i];
+        if (connection->fault != NULL) {
+            run_fail(run, connection->fault_requirement, "%s: %s", connection->name,
+                     connection->fault);
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Waits until some connection can move bytes, and moves them. */
+static bool wait_and_move(struct run *run) {
+    struct pollfd fds[RUN_CONNECTIONS_MAX + 1];
+    struct connection *polled[RUN_CONNECTIONS_MAX];
+    nfds_t len = 0;
+    for (size_t i = 0; i < run->connections_len; i++) {
+        short events = connection_events(run->connections[i]);
+        if (events == 0)
+            continue;
+        polled[len] = run->connections[i];
+        fds[len] = (struct pollfd){.fd = stream_fd(polled[len]->stream), .events = events};
+        len++;
+    }
+    fds[len] = (struct pollfd){.fd = run->owns_server ? target_fd(run->target) : -1,
+                               .events = POLLIN}; /* wakes a step that waits for its end */
+    if (poll(fds, len + 1, clock_left_ms(run->deadline_us)) <= 0 &&
+        clock_left_ms(run->deadline_us) == 0) {
+        run_fail(run, NULL, "waited %.1f s in vain for %s", run->timeout_ms / 1000.0,
+                 run->waits_for != NULL ? run->waits_for : "an event");
+        return false;
+    }
+    for (nfds_t i = 0; i < len; i++)
+        if (fds[i].revents != 0)
+            connection_service(polled[i]);
+    return !find_fault(run);
+}
+
+static void play(struct run *run) {
+    enum progress progress;
+    while ((progress = task_advance(run, &run->task)) == STEP_WAITS) {
+        if (find_fault(run) || !wait_and_move(run))
+            return;
+    }
+    if (progress == STEP_DONE && !find_fault(run) && run->verdict.checks == 0)
+        run_broken(run, "the scenario checked nothing");
+}
+
+static void add_evidence(struct run *run) {
+    run->verdict.ms = (double)(clock_now_us() - run->transcript.start_us) / 1000;
+    if (run->verdict.status == VERDICT_PASS)
+        return;
+    if (run->owns_server) {
+        char *death = target_describe_death(run->target);
+        if (death != NULL)
+            transcript_add(&run->transcript, "server", TRANSCRIPT_EVENT, "ended with %s", death);
+        free(death);
+        run->verdict.server_log = target_log_tail(run->target);
+    }
+    run->verdict.transcript = transcript_tail(&run->transcript, RUN_TRANSCRIPT_LINES);
+}
+
+static void run_fini(struct run *run) {
+    task_fini(&run->task);
+    for (size_t i = 0; i < run->connections_len; i++)
+        connection_free(run->connections[i]);
+    cJSON_Delete(run->scope.variables);
+    transcript_fini(&run->transcript);
+    free(run->waits_for);
+}
+
+struct verdict run_scenario(const struct scenario *scenario, const struct run_options *options) {
+    struct run *run = memory_take(sizeof *run);
+    run->scenario = scenario;
+    run->spec = options->spec;
+    run->target = options->target;
+    run->owns_server = options->owns_server;
+    run->timeout_ms = options->timeout_ms;
+    run->deadline_us = clock_now_us() + (int64_t)options->timeout_ms * 1000;
+    entropy_init(&run->entropy, options->seed, scenario->name);
+    run->scope = (struct scope){cJSON_CreateObject(), &run->entropy};
+    transcript_init(&run->transcript);
+    task_begin(&run->task, NULL, cJSON_GetObjectItem(scenario->json, "steps"));
+    play(run);
+    add_evidence(run);
+    run_fini(run);
+    struct verdict verdict = run->verdict;
+    free(run);
+    return verdict;
+}

@@ -1,0 +1,122 @@
+/*
+ * One run of one scenario: variables, connections, the steps under way, and the verdict.
+ *
+ *     scenario ──> task ──> frame: a list of steps, one of them current
+ *                   │         └─ a step may push a further frame (repeat, the helpers)
+ *                   └─ parallel: a step with tasks of its own
+ *
+ * A step is a function that is called again and again until it says that it is done; between calls
+ * the run waits for bytes. Nothing in a step blocks, except what starts and ends the server.
+ */
+#ifndef CONFORM_RUN_H
+#define CONFORM_RUN_H
+
+#include "conformance/connection.h"
+#include "conformance/scenario.h"
+#include "conformance/target.h"
+#include "conformance/value.h"
+#include "conformance/verdict.h"
+
+enum { RUN_CONNECTIONS_MAX = 128, RUN_DEPTH_MAX = 16, RUN_TRANSCRIPT_LINES = 24 };
+
+enum progress { STEP_DONE, STEP_WAITS, STEP_FAILED };
+
+struct run;
+struct task;
+
+/* The current step of a list of steps. */
+struct frame {
+    const cJSON *steps; /* borrowed */
+    cJSON *owned;       /* the same, when the frame owns them */
+    const cJSON *raw;   /* the current step as written */
+    cJSON *step;        /* its values computed; NULL before it begins */
+    cJSON *memo;        /* what it remembers between calls; NULL at first */
+    struct task *tasks; /* of a parallel step, which owns them */
+    size_t tasks_len;
+};
+
+struct task {
+    struct frame stack[RUN_DEPTH_MAX];
+    size_t depth;
+    const struct task *parent; /* whose parallel step it is part of; NULL for the scenario's own */
+};
+
+struct run {
+    const struct scenario *scenario;
+    const struct spec *spec;
+    struct target *target;
+    bool owns_server; /* may stop and kill it */
+    int64_t deadline_us;
+    int timeout_ms;
+    struct entropy entropy;
+    struct scope scope;
+    struct transcript transcript;
+    struct connection *connections[RUN_CONNECTIONS_MAX];
+    size_t connections_len;
+    struct task task;
+    const struct task *current; /* the one that speaks in a failure */
+    char *waits_for;            /* what the last waiting step waits for, for people */
+    struct verdict verdict;
+};
+
+struct run_options {
+    const struct spec *spec;
+    struct target *target; /* started, unless the scenario needs exec and starts it itself */
+    bool owns_server;
+    uint64_t seed;
+    int timeout_ms;
+};
+
+/* Plays the scenario. The verdict is the caller's: verdict_fini. */
+struct verdict run_scenario(const struct scenario *scenario, const struct run_options *options);
+
+/* ---- For steps ------------------------------------------------------------------------------- */
+
+typedef enum progress step_function(struct run *run, struct task *task, struct frame *frame);
+
+struct step_kind {
+    const char *verb;
+    step_function *advance;
+    bool lazy; /* its values are not computed before it begins: it holds steps */
+};
+extern const struct step_kind STEPS_WIRE[], STEPS_SYNC[], STEPS_FLOW[]; /* end with verb NULL */
+
+/* Ends the run: the server broke the step's requirement (`requirement` NULL: the one the step or
+ * the scenario cites). Both return STEP_FAILED. */
+enum progress run_fail(struct run *run, const char *requirement, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* The same with what was expected and what came, either may be NULL. */
+enum progress run_fail_values(struct run *run, const cJSON *expected, const cJSON *received,
+                              const char *message);
+/* Ends the run: the scenario is wrong. */
+enum progress run_broken(struct run *run, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+/* STEP_WAITS, remembering for what. */
+enum progress run_wait_for(struct run *run, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+/* STEP_DONE, counting a met expectation. */
+enum progress run_checked(struct run *run);
+
+/* The connection that the step's member `name` names; NULL after run_broken. */
+struct connection *run_connection(struct run *run, const struct frame *frame, const char *member);
+struct connection *run_find_connection(const struct run *run, const char *name);
+/* Takes the place of one with the same name. */
+void run_add_connection(struct run *run, struct connection *connection);
+
+/* Plays other steps (owned from now on), then calls the current step again. */
+enum progress run_expand(struct run *run, struct task *task, cJSON *steps);
+/* Adds everything in `saved` to the variables. */
+void run_keep(struct run *run, cJSON *saved);
+
+enum progress task_advance(struct run *run, struct task *task);
+/* The steps must outlive the task. */
+void task_begin(struct task *task, const struct task *parent, const cJSON *steps);
+void task_fini(struct task *task);
+
+/* Members of a step. */
+const cJSON *step_member(const struct frame *frame, const char *name);
+const char *step_text(const struct frame *frame, const char *name);
+double step_number(const struct frame *frame, const char *name, double otherwise);
+bool step_flag(const struct frame *frame, const char *name);
+
+#endif

@@ -1,0 +1,357 @@
+#include "conformance/runner.h"
+
+#include "conformance/clock.h"
+#include "conformance/file.h"
+#include "conformance/memory.h"
+#include "conformance/run.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { JOBS_MAX = 64, PROBE_TIMEOUT_MS = 5000, GRACE_MS = 5000 };
+
+/* A scenario under way in its own process. */
+struct job {
+    pid_t pid;
+    int fd;
+    size_t index;
+    int64_t deadline_us;
+    struct bytes text; /* the verdict, as far as it came */
+};
+
+struct runner {
+    const struct catalog *catalog;
+    const struct spec *spec;
+    const struct options *options;
+    struct report report;
+    struct target *shared;
+    char *folder;
+    struct job jobs[JOBS_MAX];
+    size_t jobs_len;
+    size_t next; /* scenario to start */
+    size_t told; /* scenarios reported, in order */
+    struct verdict *verdicts;
+    bool *done;
+    bool doubtful; /* something failed since the server was last seen alive */
+    bool ended;    /* start no more */
+};
+
+static volatile sig_atomic_t interrupted;
+
+static void note_signal(int sig) {
+    interrupted = sig;
+}
+
+static struct verdict plain_verdict(enum verdict_status status, char *message) {
+    return (struct verdict){.status = status, .message = message};
+}
+
+/* ---- One scenario, in its own process -------------------------------------------------------- */
+
+static struct run_options run_options(const struct runner *runner, struct target *target,
+                                      bool owns_server) {
+    return (struct run_options){runner->spec, target, owns_server, runner->options->seed,
+                                runner->options->timeout_ms};
+}
+
+static struct verdict run_with_own_server(const struct runner *runner,
+                                          const struct scenario *scenario) {
+    char *error = NULL;
+    int64_t deadline = clock_now_us() + (int64_t)runner->options->timeout_ms * 1000;
+    struct target *target = target_new(&runner->options->target, &error);
+    if (target == NULL || !target_start(target, deadline, &error)) {
+        target_free(target);
+        return plain_verdict(VERDICT_HARNESS_ERROR, error);
+    }
+    const struct run_options options = run_options(runner, target, true);
+    struct verdict verdict = run_scenario(scenario, &options);
+    target_free(target);
+    return verdict;
+}
+
+static struct verdict judge(const struct runner *runner, const struct scenario *scenario) {
+    const struct run_options options = run_options(runner, runner->shared, false);
+    if (scenario_needs(scenario, "exec"))
+        return run_with_own_server(runner, scenario);
+    return run_scenario(scenario, &options);
+}
+
+static _Noreturn void run_in_child(const struct runner *runner, const struct scenario *scenario,
+                                   int out) {
+    signal(SIGINT, SIG_DFL);
+    signal(SIGTERM, SIG_DFL);
+    struct verdict verdict = judge(runner, scenario);
+    cJSON *json = verdict_to_json(&verdict);
+    char *text = cJSON_PrintUnformatted(json);
+    size_t len = strlen(text);
+    for (size_t at = 0; at < len;) {
+        ssize_t put = write(out, text + at, len - at);
+        if (put <= 0)
+            _exit(1);
+        at += (size_t)put;
+    }
+    _exit(0);
+}
+
+/* ---- The server ------------------------------------------------------------------------------ */
+
+/* Connects and awaits the welcome, as every scenario does. */
+static struct verdict probe(const struct runner *runner, struct scenario *scenario) {
+    static const char text[] =
+        "{\"title\": \"The server answers\", \"why\": \"Nothing else can be told of one that does "
+        "not.\", \"requirements\": [\"ASP-WELCOME-1\"], \"profile\": \"core\", \"steps\": "
+        "[{\"connect\": \"probe\"}]}";
+    struct run_options options = run_options(runner, runner->shared, false);
+    if (options.timeout_ms > PROBE_TIMEOUT_MS)
+        options.timeout_ms = PROBE_TIMEOUT_MS;
+    *scenario = (struct scenario){.json = cJSON_Parse(text), .profile = "core"};
+    scenario->path = memory_copy_text("(built in)");
+    scenario->name = memory_copy_text("liveness");
+    scenario->title = cJSON_GetObjectItem(scenario->json, "title")->valuestring;
+    scenario->requirements = cJSON_GetObjectItem(scenario->json, "requirements");
+    scenario->step_lines = memory_take(sizeof(unsigned));
+    return run_scenario(scenario, &options);
+}
+
+static void fini_probe(struct scenario *scenario) {
+    struct scenario *copy = memory_take(sizeof *copy);
+    *copy = *scenario;
+    scenario_free(copy);
+}
+
+/* True when the server greets; else tells what is wrong, as a failed scenario. */
+static bool is_alive(struct runner *runner) {
+    struct scenario scenario;
+    struct verdict verdict = probe(runner, &scenario);
+    bool alive = verdict.status == VERDICT_PASS;
+    if (!alive && !runner->ended)
+        report_scenario(&runner->report, &scenario, &verdict);
+    verdict_fini(&verdict);
+    fini_probe(&scenario);
+    return alive;
+}
+
+static bool start_shared(struct runner *runner) {
+    char *error = NULL;
+    int64_t deadline = clock_now_us() + (int64_t)runner->options->timeout_ms * 1000;
+    runner->shared = target_new(&runner->options->target, &error);
+    bool own = runner->options->target.command != NULL;
+    if (runner->shared != NULL && own && target_start(runner->shared, deadline, &error))
+        return true;
+    if (runner->shared != NULL && !own && target_accepts(runner->shared))
+        return true;
+    if (error == NULL)
+        error = memory_format("nothing accepts connections at %s", runner->options->target.url);
+    report_trouble(&runner->report, "%s", error);
+    if (runner->shared != NULL) {
+        char *log = target_log_tail(runner->shared);
+        if (*log != '\0')
+            report_trouble(&runner->report, "the server printed:\n%s", log);
+        free(log);
+    }
+    free(error);
+    return false;
+}
+
+/* After a failure the server may be gone: one of ours is replaced, another one ends the run. */
+static void ensure_alive(struct runner *runner) {
+    runner->doubtful = false;
+    char *death = target_describe_death(runner->shared);
+    if (death != NULL) {
+        char *log = target_log_tail(runner->shared);
+        report_trouble(&runner->report, "the server ended with %s; it printed:\n%s", death, log);
+        free(log);
+        free(death);
+        target_free(runner->shared);
+        runner->ended = !start_shared(runner);
+    } else if (!is_alive(runner)) {
+        runner->ended = true;
+    }
+}
+
+/* ---- Jobs ------------------------------------------------------------------------------------ */
+
+static bool is_impossible(const struct runner *runner, const struct scenario *scenario,
+                          struct verdict *verdict) {
+    if (strcmp(scenario->profile, "core") != 0)
+        *verdict = plain_verdict(VERDICT_UNSUPPORTED,
+                                 memory_format("the server offers no %s", scenario->profile));
+    else if (scenario_needs(scenario, "exec") && runner->options->target.command == NULL)
+        *verdict = plain_verdict(VERDICT_UNTESTABLE,
+                                 memory_copy_text("it kills or restarts the server: use --exec"));
+    else
+        return false;
+    return true;
+}
+
+static void finish(struct runner *runner, size_t index, struct verdict verdict) {
+    runner->verdicts[index] = verdict;
+    runner->done[index] = true;
+    if (verdict.status == VERDICT_FAIL)
+        runner->doubtful = true;
+    if (!verdict_is_green(&verdict) && runner->options->bail)
+        runner->ended = true;
+    while (runner->told < runner->catalog->len && runner->done[runner->told]) {
+        report_scenario(&runner->report, runner->catalog->scenarios[runner->told],
+                        &runner->verdicts[runner->told]);
+        verdict_fini(&runner->verdicts[runner->told]);
+        runner->told++;
+    }
+}
+
+static void start_job(struct runner *runner) {
+    size_t index = runner->next++;
+    const struct scenario *scenario = runner->catalog->scenarios[index];
+    struct verdict verdict;
+    int ends[2];
+    if (is_impossible(runner, scenario, &verdict)) {
+        finish(runner, index, verdict);
+        return;
+    }
+    fflush(NULL);
+    pid_t pid = pipe2(ends, O_CLOEXEC) == 0 ? fork() : -1;
+    if (pid == 0)
+        run_in_child(runner, scenario, ends[1]);
+    if (pid < 0) {
+        finish(runner, index,
+               plain_verdict(VERDICT_HARNESS_ERROR, memory_format("fork: %s", strerror(errno))));
+        return;
+    }
+    close(ends[1]);
+    int64_t allowed_ms = 2 * (int64_t)runner->options->timeout_ms + GRACE_MS;
+    runner->jobs[runner->jobs_len++] =
+        (struct job){.pid = pid,
+                     .fd = ends[0],
+                     .index = index,
+                     .deadline_us = clock_now_us() + allowed_ms * 1000};
+}
+
+static void end_job(struct runner *runner, size_t slot) {
+    struct job job = runner->jobs[slot];
+    int status = 0;
+    struct verdict verdict;
+    runner->jobs[slot] = runner->jobs[--runner->jobs_len];
+    close(job.fd);
+    waitpid(job.pid, &status, 0);
+    cJSON *json = cJSON_ParseWithLength((char *)job.text.at, job.text.len);
+    if (!verdict_from_json(json, &verdict))
+        verdict = plain_verdict(
+            VERDICT_HARNESS_ERROR,
+            WIFSIGNALED(status)
+                ? memory_format("the harness ended with signal %d (%s)", WTERMSIG(status),
+                                strsignal(WTERMSIG(status)))
+                : memory_format("the harness ended with status %d", WEXITSTATUS(status)));
+    cJSON_Delete(json);
+    bytes_fini(&job.text);
+    finish(runner, job.index, verdict);
+}
+
+/* Reads what a job says; at its end, or past its deadline, the job is over. */
+static void serve_job(struct runner *runner, size_t slot, bool readable) {
+    struct job *job = &runner->jobs[slot];
+    char piece[65536];
+    if (readable) {
+        ssize_t got = read(job->fd, piece, sizeof piece);
+        if (got > 0)
+            bytes_append(&job->text, piece, (size_t)got);
+        else
+            end_job(runner, slot);
+    } else if (clock_left_ms(job->deadline_us) == 0) {
+        kill(job->pid, SIGKILL);
+        end_job(runner, slot);
+    }
+}
+
+static void await_jobs(struct runner *runner) {
+    struct pollfd fds[JOBS_MAX];
+    int timeout_ms = -1;
+    for (size_t i = 0; i < runner->jobs_len; i++) {
+        int left = clock_left_ms(runner->jobs[i].deadline_us);
+        fds[i] = (struct pollfd){.fd = runner->jobs[i].fd, .events = POLLIN};
+        timeout_ms = timeout_ms < 0 || left < timeout_ms ? left : timeout_ms;
+    }
+    if (poll(fds, runner->jobs_len, timeout_ms) < 0)
+        return;                                   /* a signal: the caller looks */
+    for (size_t i = runner->jobs_len; i > 0; i--) /* from the end: a job that ends gives its slot */
+        serve_job(runner, i - 1, fds[i - 1].revents != 0);
+}
+
+static void run_all(struct runner *runner) {
+    while (interrupted == 0) {
+        if (runner->doubtful && !runner->ended)
+            ensure_alive(runner);
+        while (!runner->ended && !runner->doubtful && runner->next < runner->catalog->len &&
+               runner->jobs_len < (size_t)runner->options->jobs)
+            start_job(runner);
+        if (runner->jobs_len == 0 && (runner->ended || runner->next == runner->catalog->len))
+            return;
+        if (runner->jobs_len > 0)
+            await_jobs(runner);
+    }
+}
+
+static void stop_jobs(struct runner *runner) {
+    while (runner->jobs_len > 0) {
+        kill(runner->jobs[0].pid, SIGKILL);
+        end_job(runner, 0);
+    }
+}
+
+/* Scenarios that were done out of order when the run ended early. */
+static size_t tell_rest(struct runner *runner) {
+    size_t skipped = 0;
+    for (size_t i = runner->told; i < runner->catalog->len; i++) {
+        if (!runner->done[i]) {
+            skipped++;
+            continue;
+        }
+        report_scenario(&runner->report, runner->catalog->scenarios[i], &runner->verdicts[i]);
+        verdict_fini(&runner->verdicts[i]);
+    }
+    return skipped;
+}
+
+static void catch_signals(void) {
+    const struct sigaction action = {.sa_handler = note_signal};
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+int runner_run(const struct catalog *catalog, const struct spec *spec, struct options *options,
+               const char *program) {
+    char *error = NULL;
+    struct runner runner = {.catalog = catalog, .spec = spec, .options = options};
+    int64_t start_us = clock_now_us();
+    catch_signals();
+    report_begin(&runner.report, options, spec, program, catalog->len);
+    for (size_t i = 0; i < catalog->faults_len; i++) {
+        report_trouble(&runner.report, "ERROR       %s", catalog->faults[i]);
+        runner.report.counts[VERDICT_HARNESS_ERROR]++;
+    }
+    runner.folder = folder_make_temporary(NULL, &error);
+    options->target.folder = runner.folder;
+    runner.verdicts = memory_take(catalog->len * sizeof *runner.verdicts);
+    runner.done = memory_take(catalog->len * sizeof *runner.done);
+    if (runner.folder == NULL)
+        report_trouble(&runner.report, "%s", error);
+    else if (start_shared(&runner) && is_alive(&runner))
+        run_all(&runner);
+    stop_jobs(&runner);
+    target_free(runner.shared);
+    if (runner.folder != NULL)
+        folder_remove(runner.folder);
+    int status = report_end(&runner.report, tell_rest(&runner),
+                            (double)(clock_now_us() - start_us) / 1000000);
+    free(error);
+    free(runner.folder);
+    free(runner.verdicts);
+    free(runner.done);
+    return interrupted != 0 ? 3 : status;
+}

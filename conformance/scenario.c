@@ -1,0 +1,208 @@
+#include "conformance/scenario.h"
+
+#include "conformance/file.h"
+#include "conformance/memory.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const char SCHEMA_NAME[] = "scenario.schema.json";
+
+/* ---- Checking -------------------------------------------------------------------------------- */
+
+/* A member named twice is a slip that cJSON would hide. */
+static const char *find_duplicate(const cJSON *value) {
+    for (const cJSON *item = value->child; item != NULL; item = item->next) {
+        const char *inside = find_duplicate(item);
+        if (inside != NULL)
+            return inside;
+        for (const cJSON *other = item->next; other != NULL && item->string != NULL;
+             other = other->next)
+            if (strcmp(item->string, other->string) == 0)
+                return item->string;
+    }
+    return NULL;
+}
+
+struct checking {
+    struct schema_set *schemas;
+    const cJSON *root; /* of the schema */
+    char **error;
+};
+
+static bool check_with(const struct checking *checking, const cJSON *schema, const cJSON *value,
+                       const char *where) {
+    struct schema_fault fault;
+    bool ok = schema_check(checking->schemas, checking->root, schema, value, &fault);
+    if (!ok)
+        *checking->error = memory_format("%s%s: %s", where, fault.pointer, fault.text);
+    schema_fault_fini(&fault);
+    return ok;
+}
+
+static bool check_steps(const struct checking *checking, const cJSON *steps, const char *where);
+
+/* A step's first member is its verb; each verb has its own schema, which gives better messages
+ * than one schema with all of them as alternatives. */
+static bool check_step(const struct checking *checking, const cJSON *step, const char *where) {
+    const char *verb = cJSON_IsObject(step) && step->child != NULL ? step->child->string : "";
+    char *name = memory_format("step_%s", verb);
+    const cJSON *schema =
+        cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItem(checking->root, "$defs"), name);
+    free(name);
+    if (schema == NULL) {
+        *checking->error = memory_format("%s: \"%s\" is no step", where, verb);
+        return false;
+    }
+    if (!check_with(checking, schema, step, where))
+        return false;
+    const cJSON *branches = strcmp(verb, "parallel") == 0 ? step->child : NULL;
+    const cJSON *branch;
+    cJSON_ArrayForEach(branch, branches) {
+        if (!check_steps(checking, branch, where))
+            return false;
+    }
+    const cJSON *inside = cJSON_GetObjectItemCaseSensitive(step, "steps");
+    return inside == NULL || check_steps(checking, inside, where);
+}
+
+static bool check_steps(const struct checking *checking, const cJSON *steps, const char *where) {
+    const cJSON *step;
+    unsigned number = 1;
+    cJSON_ArrayForEach(step, steps) {
+        char *here = memory_format("%s step %u", where, number++);
+        bool ok = check_step(checking, step, here);
+        free(here);
+        if (!ok)
+            return false;
+    }
+    return true;
+}
+
+static bool check_scenario(struct schema_set *schemas, const cJSON *json, char **error) {
+    struct checking checking = {schemas, schema_set_find(schemas, SCHEMA_NAME), error};
+    const char *twice = find_duplicate(json);
+    if (checking.root == NULL)
+        *error = memory_format("%s was not found", SCHEMA_NAME);
+    else if (twice != NULL)
+        *error = memory_format("the member \"%s\" is there twice", twice);
+    return *error == NULL && check_with(&checking, checking.root, json, "") &&
+           check_steps(&checking, cJSON_GetObjectItem(json, "steps"), "");
+}
+
+/* ---- Lines ----------------------------------------------------------------------------------- */
+
+/* Length of the JSON string that starts at `text`. */
+static size_t string_len(const char *text) {
+    size_t len = 1;
+    while (text[len] != '\0' && text[len] != '"')
+        len += text[len] == '\\' ? 2 : 1;
+    return len + 1;
+}
+
+/* The text is valid JSON with a "steps" array: finds the line on which each of its elements
+ * starts. */
+static unsigned *find_step_lines(const char *text, size_t steps) {
+    unsigned *lines = memory_take(steps * sizeof *lines);
+    unsigned line = 1;
+    unsigned depth = 0;
+    size_t found = 0;
+    bool inside = false;
+    for (const char *at = text; *at != '\0' && found < steps; at++) {
+        line += *at == '\n';
+        if (*at == '"') {
+            inside = inside || (depth == 1 && strncmp(at, "\"steps\"", 7) == 0);
+            at += string_len(at) - 1;
+        } else if (*at == '{' || *at == '[') {
+            depth++;
+            if (inside && depth == 3)
+                lines[found++] = line;
+        } else if (*at == '}' || *at == ']') {
+            depth--;
+        }
+    }
+    return lines;
+}
+
+/* ---- Loading --------------------------------------------------------------------------------- */
+
+/* ".../live/relay.json" is called live/relay. */
+static void name_scenario(struct scenario *scenario) {
+    const char *file = strrchr(scenario->path, '/');
+    const char *start = file;
+    while (start != NULL && start > scenario->path && start[-1] != '/')
+        start--;
+    if (start == NULL)
+        start = scenario->path;
+    size_t len = strlen(start);
+    if (len > 5 && strcmp(start + len - 5, ".json") == 0)
+        len -= 5;
+    scenario->name = strndup(start, len);
+    scenario->family = strndup(start, strcspn(start, "/"));
+}
+
+struct scenario *scenario_load(const char *path, struct schema_set *schemas, char **error) {
+    char *why = NULL;
+    char *text = NULL;
+    cJSON *json = file_read_json(path, error);
+    if (json == NULL)
+        return NULL;
+    if (!check_scenario(schemas, json, &why) || (text = file_read(path, &why)) == NULL) {
+        *error = memory_format("%s: %s", path, why);
+        free(why);
+        cJSON_Delete(json);
+        return NULL;
+    }
+    struct scenario *scenario = memory_take(sizeof *scenario);
+    scenario->path = memory_copy_text(path);
+    scenario->json = json;
+    scenario->title = cJSON_GetObjectItem(json, "title")->valuestring;
+    scenario->profile = cJSON_GetObjectItem(json, "profile")->valuestring;
+    scenario->requirements = cJSON_GetObjectItem(json, "requirements");
+    scenario->step_lines =
+        find_step_lines(text, (size_t)cJSON_GetArraySize(cJSON_GetObjectItem(json, "steps")));
+    name_scenario(scenario);
+    free(text);
+    return scenario;
+}
+
+void scenario_free(struct scenario *scenario) {
+    if (scenario == NULL)
+        return;
+    cJSON_Delete(scenario->json);
+    free(scenario->path);
+    free(scenario->name);
+    free(scenario->family);
+    free(scenario->step_lines);
+    free(scenario);
+}
+
+bool scenario_needs(const struct scenario *scenario, const char *what) {
+    const cJSON *need;
+    cJSON_ArrayForEach(need, cJSON_GetObjectItem(scenario->json, "needs")) {
+        if (strcmp(need->valuestring, what) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool cites(const cJSON *value, const char *requirement) {
+    const cJSON *item;
+    const char *own = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(value, "requirement"));
+    if (own != NULL && strcmp(own, requirement) == 0)
+        return true;
+    cJSON_ArrayForEach(item, value) {
+        if (cites(item, requirement))
+            return true;
+    }
+    return false;
+}
+
+bool scenario_cites(const struct scenario *scenario, const char *requirement) {
+    const cJSON *cited;
+    cJSON_ArrayForEach(cited, scenario->requirements) {
+        if (strcmp(cited->valuestring, requirement) == 0)
+            return true;
+    }
+    return cites(cJSON_GetObjectItem(scenario->json, "steps"), requirement);
+}

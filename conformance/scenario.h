@@ -1,0 +1,26 @@
+/* One scenario file: read, checked against scenario.schema.json, and what is said about it. */
+#ifndef CONFORM_SCENARIO_H
+#define CONFORM_SCENARIO_H
+
+#include "conformance/schema.h"
+
+struct scenario {
+    char *path;
+    char *name;   /* "family/name" */
+    char *family; /* the folder */
+    cJSON *json;
+    const char *title; /* the next three are borrowed from json */
+    const char *profile;
+    const cJSON *requirements;
+    unsigned *step_lines; /* line of each top-level step, counted from 1 */
+};
+
+/* NULL with *error (free it) set: unreadable, not JSON, or against the schema, with the place. */
+struct scenario *scenario_load(const char *path, struct schema_set *schemas, char **error);
+void scenario_free(struct scenario *scenario);
+
+bool scenario_needs(const struct scenario *scenario, const char *what);
+/* True when the scenario or one of its steps cites the requirement. */
+bool scenario_cites(const struct scenario *scenario, const char *requirement);
+
+#endif

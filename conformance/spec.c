@@ -1,0 +1,118 @@
+#include "conformance/spec.h"
+
+#include "conformance/file.h"
+#include "conformance/memory.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const char TEXT_NAME[] = "athena-sync-1.md";
+static const char BULLET[] = "\n- [ASP-";
+
+struct sentence {
+    char *id;
+    char *text;
+};
+
+struct spec {
+    struct sentence *sentences;
+    size_t sentences_len;
+    struct schema_set *schemas;
+};
+
+/* A requirement is a list item "- [ID] text" that ends at an empty line or at the next item. */
+static const char *sentence_end(const char *from) {
+    const char *item = strstr(from, "\n- ");
+    const char *gap = strstr(from, "\n\n");
+    const char *end = from + strlen(from);
+    end = item != NULL && item < end ? item : end;
+    return gap != NULL && gap < end ? gap : end;
+}
+
+/* One line, every run of white space one space. */
+static char *join_lines(const char *from, const char *to) {
+    struct bytes out = {0};
+    for (const char *at = from; at < to; at++) {
+        bool space = *at == '\n' || *at == ' ';
+        bool after_space = out.len == 0 || out.at[out.len - 1] == ' ';
+        if (!space || !after_space)
+            bytes_append(&out, space ? " " : at, 1);
+    }
+    bytes_append(&out, "", 1);
+    return (char *)out.at;
+}
+
+static void collect_sentences(struct spec *spec, const char *text) {
+    for (const char *at = strstr(text, BULLET); at != NULL; at = strstr(at + 1, BULLET)) {
+        const char *id = at + strlen("\n- [");
+        const char *id_end = strchr(id, ']');
+        if (id_end == NULL)
+            return;
+        spec->sentences =
+            memory_grow(spec->sentences, (spec->sentences_len + 1) * sizeof *spec->sentences);
+        spec->sentences[spec->sentences_len++] = (struct sentence){
+            strndup(id, (size_t)(id_end - id)), join_lines(id_end + 1, sentence_end(id_end))};
+    }
+}
+
+static bool load(struct spec *spec, const char *folder, char **error) {
+    char *text_path = memory_format("%s/%s", folder, TEXT_NAME);
+    char *schemas_path = memory_format("%s/schemas", folder);
+    char *text = file_read(text_path, error);
+    spec->schemas = schema_set_new();
+    if (text != NULL)
+        collect_sentences(spec, text);
+    bool ok = text != NULL && schema_set_load(spec->schemas, schemas_path, error) &&
+              schema_set_resolves(spec->schemas, error);
+    free(text);
+    free(text_path);
+    free(schemas_path);
+    return ok;
+}
+
+struct spec *spec_load(const char *folder, char **error) {
+    struct spec *spec = memory_take(sizeof *spec);
+    *error = NULL;
+    if (load(spec, folder, error))
+        return spec;
+    spec_free(spec);
+    return NULL;
+}
+
+void spec_free(struct spec *spec) {
+    if (spec == NULL)
+        return;
+    for (size_t i = 0; i < spec->sentences_len; i++) {
+        free(spec->sentences[i].id);
+        free(spec->sentences[i].text);
+    }
+    free(spec->sentences);
+    schema_set_free(spec->schemas);
+    free(spec);
+}
+
+const char *spec_sentence(const struct spec *spec, const char *requirement) {
+    for (size_t i = 0; i < spec->sentences_len; i++)
+        if (strcmp(spec->sentences[i].id, requirement) == 0)
+            return spec->sentences[i].text;
+    return NULL;
+}
+
+static const char *const FROM_SERVER[] = {"welcome", "opened",  "listed", "got",
+                                          "pushed",  "changed", "closed", "error"};
+
+bool spec_check_message(const struct spec *spec, const cJSON *message, struct schema_fault *fault) {
+    const char *type = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(message, "type"));
+    *fault = (struct schema_fault){0};
+    for (size_t i = 0; i < sizeof FROM_SERVER / sizeof *FROM_SERVER && type != NULL; i++) {
+        if (strcmp(FROM_SERVER[i], type) != 0)
+            continue;
+        char *name = memory_format("%s.schema.json", type);
+        const cJSON *schema = schema_set_find(spec->schemas, name);
+        free(name);
+        return schema != NULL && schema_check(spec->schemas, schema, schema, message, fault);
+    }
+    fault->pointer = memory_copy_text("/type");
+    fault->text = memory_format("\"%s\" is no type that a server sends", type != NULL ? type : "");
+    return false;
+}

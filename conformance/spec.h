@@ -1,0 +1,19 @@
+/* The specification as the harness reads it: sentences by requirement id, and message schemas. */
+#ifndef CONFORM_SPEC_H
+#define CONFORM_SPEC_H
+
+#include "conformance/schema.h"
+
+struct spec;
+
+/* Reads athena-sync-1.md and schemas/ in `folder`. NULL with *error (free it) set. */
+struct spec *spec_load(const char *folder, char **error);
+void spec_free(struct spec *spec);
+
+/* The sentence of a requirement ("ASP-PUSH-3"), on one line; NULL when there is none. Borrowed. */
+const char *spec_sentence(const struct spec *spec, const char *requirement);
+
+/* Checks one message from a server against the schema of its type. */
+bool spec_check_message(const struct spec *spec, const cJSON *message, struct schema_fault *fault);
+
+#endif

@@ -1,0 +1,162 @@
+/* Steps around the messages: the server's process, variables, repetition, parallel branches. */
+#include "conformance/match.h"
+#include "conformance/memory.h"
+#include "conformance/run.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- server ---------------------------------------------------------------------------------- */
+
+static enum progress await_end(struct run *run, struct frame *frame) {
+    if (frame->memo == NULL && !target_terminate(run->target))
+        return run_broken(run, "the server is not running");
+    frame->memo = frame->memo != NULL ? frame->memo : cJSON_CreateTrue();
+    char *how = target_describe_death(run->target);
+    if (how == NULL)
+        return run_wait_for(run, "the server's end after SIGTERM");
+    enum progress progress = run_checked(run);
+    transcript_add(&run->transcript, "server", TRANSCRIPT_EVENT, "ended with %s", how);
+    if (strcmp(how, "exit status 0") != 0)
+        progress = run_fail(run, NULL, "the server ended with %s after SIGTERM", how);
+    free(how);
+    return progress;
+}
+
+static enum progress kill_server(struct run *run) {
+    char *error = NULL;
+    if (!target_kill(run->target, &error)) {
+        run_broken(run, "%s", error);
+        free(error);
+        return STEP_FAILED;
+    }
+    transcript_add(&run->transcript, "server", TRANSCRIPT_EVENT, "killed");
+    return STEP_DONE;
+}
+
+static enum progress start_server(struct run *run) {
+    char *error = NULL;
+    if (!target_start(run->target, run->deadline_us, &error)) {
+        run_fail(run, NULL, "the server did not start again: %s", error);
+        free(error);
+        return STEP_FAILED;
+    }
+    transcript_add(&run->transcript, "server", TRANSCRIPT_EVENT, "started");
+    return STEP_DONE;
+}
+
+static enum progress move_data(struct run *run, const struct frame *frame, bool save) {
+    char *error = NULL;
+    const char *name = step_text(frame, "as");
+    bool ok =
+        save ? target_save(run->target, name, &error) : target_restore(run->target, name, &error);
+    if (ok)
+        transcript_add(&run->transcript, "server", TRANSCRIPT_EVENT, "data %s as \"%s\"",
+                       save ? "saved" : "restored", name);
+    else
+        run_broken(run, "%s", error);
+    free(error);
+    return ok ? STEP_DONE : STEP_FAILED;
+}
+
+/* {"server": "kill" | "stop" | "start" | "save" | "restore", "as": "name"}. */
+static enum progress step_server(struct run *run, struct task *task, struct frame *frame) {
+    (void)task;
+    const char *action = step_text(frame, "server");
+    if (!run->owns_server)
+        return run_broken(run, "a scenario with server steps must say \"needs\": [\"exec\"]");
+    if (strcmp(action, "stop") == 0)
+        return await_end(run, frame);
+    if (strcmp(action, "kill") == 0)
+        return kill_server(run);
+    if (strcmp(action, "start") == 0)
+        return start_server(run);
+    return move_data(run, frame, strcmp(action, "save") == 0);
+}
+
+/* ---- Variables ------------------------------------------------------------------------------- */
+
+/* {"let": {"name": value}}. */
+static enum progress step_let(struct run *run, struct task *task, struct frame *frame) {
+    (void)task;
+    cJSON *values = cJSON_Duplicate(step_member(frame, "let"), true);
+    run_keep(run, values);
+    cJSON_Delete(values);
+    return STEP_DONE;
+}
+
+/* {"check": value, "is": expected}. */
+static enum progress step_check(struct run *run, struct task *task, struct frame *frame) {
+    (void)task;
+    const cJSON *value = step_member(frame, "check");
+    const cJSON *expected = step_member(frame, "is");
+    struct match_fault fault;
+    enum progress progress = STEP_DONE;
+    cJSON *saved = cJSON_CreateObject();
+    if (match_value(expected, value, saved, &fault)) {
+        run_keep(run, saved);
+        progress = run_checked(run);
+    } else {
+        char *message = memory_format("%s: %s", fault.pointer, fault.text);
+        progress = run_fail_values(run, expected, value, message);
+        free(message);
+    }
+    match_fault_fini(&fault);
+    cJSON_Delete(saved);
+    return progress;
+}
+
+/* ---- repeat, parallel ------------------------------------------------------------------------ */
+
+static cJSON *evaluate_times(struct run *run, const struct frame *frame) {
+    char *error = NULL;
+    cJSON *times = value_evaluate(&run->scope, step_member(frame, "repeat"), &error);
+    if (times == NULL || !cJSON_IsNumber(times))
+        run_broken(run, "repeat: %s", error != NULL ? error : "a number was expected");
+    free(error);
+    return times;
+}
+
+/* {"repeat": 3, "as": "i", "steps": [...]}: "$i" counts from 0. */
+static enum progress step_repeat(struct run *run, struct task *task, struct frame *frame) {
+    const char *counter = step_text(frame, "as");
+    cJSON *times = evaluate_times(run, frame);
+    double done = frame->memo != NULL ? frame->memo->valuedouble : 0;
+    bool over = times == NULL || done >= times->valuedouble;
+    bool broken = !cJSON_IsNumber(times);
+    cJSON_Delete(times);
+    if (broken || over)
+        return broken ? STEP_FAILED : STEP_DONE;
+    if (counter != NULL)
+        value_set(&run->scope, counter, cJSON_CreateNumber(done));
+    cJSON_Delete(frame->memo);
+    frame->memo = cJSON_CreateNumber(done + 1);
+    return run_expand(run, task, cJSON_Duplicate(step_member(frame, "steps"), true));
+}
+
+static void begin_branches(struct task *task, struct frame *frame) {
+    const cJSON *branches = step_member(frame, "parallel");
+    const cJSON *branch;
+    frame->tasks = memory_take((size_t)cJSON_GetArraySize(branches) * sizeof *frame->tasks);
+    cJSON_ArrayForEach(branch, branches)
+        task_begin(&frame->tasks[frame->tasks_len++], task, branch);
+}
+
+/* {"parallel": [[...], [...]]}: lists of steps side by side; over when all are. */
+static enum progress step_parallel(struct run *run, struct task *task, struct frame *frame) {
+    enum progress all = STEP_DONE;
+    if (frame->tasks == NULL)
+        begin_branches(task, frame);
+    for (size_t i = 0; i < frame->tasks_len; i++) {
+        enum progress progress = task_advance(run, &frame->tasks[i]);
+        if (progress == STEP_FAILED)
+            return STEP_FAILED;
+        all = progress == STEP_WAITS ? STEP_WAITS : all;
+    }
+    return all;
+}
+
+const struct step_kind STEPS_FLOW[] = {
+    {"server", step_server, false}, {"let", step_let, false},          {"check", step_check, false},
+    {"repeat", step_repeat, true},  {"parallel", step_parallel, true}, {NULL, NULL, false}};

@@ -1,0 +1,45 @@
+/*
+ * One non-blocking byte stream. TCP today; TLS and unix sockets are further `stream_kind`s with the
+ * same four calls, and nothing above this file knows which one it holds.
+ */
+#ifndef CONFORM_STREAM_H
+#define CONFORM_STREAM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct stream;
+
+/* How a read or write ended when no byte moved. */
+enum stream_result {
+    STREAM_AGAIN = 0, /* wait for stream_events() */
+    STREAM_END = -1,  /* the peer said it sends no more */
+    STREAM_RESET = -2 /* reset or otherwise broken; see stream_reason() */
+};
+
+struct stream_address {
+    const char *host;         /* a name or an address, IPv6 without brackets */
+    const char *port;         /* digits */
+    int receive_buffer_bytes; /* 0: what the system gives */
+};
+
+/* Starts connecting. NULL with errno set when that fails at once. Caller frees. */
+struct stream *stream_connect(const struct stream_address *address);
+/* Wraps a connected socket, which the stream then owns. */
+struct stream *stream_adopt(int fd);
+/* Bytes moved (> 0) or an enum stream_result. */
+ssize_t stream_read(struct stream *stream, void *out, size_t capacity);
+ssize_t stream_write(struct stream *stream, const void *bytes, size_t len);
+int stream_fd(const struct stream *stream);
+/* poll(2) events to wait for, given what the owner wants to do. */
+short stream_events(const struct stream *stream, bool want_read, bool want_write);
+/* Says that no more bytes follow (TCP FIN); reading goes on. */
+void stream_finish(struct stream *stream);
+/* What the operating system said about the STREAM_RESET, for people. Static. */
+const char *stream_reason(const struct stream *stream);
+/* Closes and frees; with `reset`, TCP sends RST instead of FIN. NULL is fine. */
+void stream_free(struct stream *stream, bool reset);
+
+#endif

@@ -1,0 +1,323 @@
+#include "conformance/target.h"
+
+#include "conformance/clock.h"
+#include "conformance/file.h"
+#include "conformance/memory.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { ACCEPT_RETRY_MS = 10, LOG_TAIL_BYTES = 2000, PORT_TRIES = 3 };
+
+struct target {
+    const struct target_options *options;
+    struct url url;
+    char *folder; /* holds data/, saved-*, server.log */
+    pid_t pid;    /* 0 while none runs */
+    int pidfd;
+    bool accepted_once;
+};
+
+/* ---- Addresses ------------------------------------------------------------------------------- */
+
+static char *path_in(const struct target *target, const char *prefix, const char *name) {
+    return memory_format("%s/%s%s", target->folder, prefix, name);
+}
+
+/* `template` with every `name` replaced. */
+static char *substitute(const char *template, const char *name, const char *value) {
+    struct bytes out = {0};
+    const char *found;
+    while ((found = strstr(template, name)) != NULL) {
+        bytes_append(&out, template, (size_t)(found - template));
+        bytes_append(&out, value, strlen(value));
+        template = found + strlen(name);
+    }
+    bytes_append(&out, template, strlen(template) + 1);
+    return (char *)out.at;
+}
+
+/* A port that nothing listens on now. The server binds it a moment later: a collision is possible
+ * and shows as a server that ends at once, which target_start answers with another port. */
+static bool find_free_port(char port[static 6]) {
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    socklen_t len = sizeof address;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    bool ok = fd >= 0 && bind(fd, (struct sockaddr *)&address, len) == 0 &&
+              getsockname(fd, (struct sockaddr *)&address, &len) == 0;
+    if (ok)
+        snprintf(port, 6, "%u", ntohs(address.sin_port));
+    if (fd >= 0)
+        close(fd);
+    return ok;
+}
+
+static bool choose_url(struct target *target, char **error) {
+    const char *template = target->options->url;
+    const char *reason = NULL;
+    char port[6] = "";
+    if (target->options->command != NULL && !find_free_port(port)) {
+        *error = memory_format("no free port: %s", strerror(errno));
+        return false;
+    }
+    char *url = substitute(template != NULL ? template : "ws://127.0.0.1:{port}/", "{port}", port);
+    bool ok = url_parse(url, &target->url, &reason);
+    if (!ok)
+        *error = memory_format("%s is no address of a server: %s", url, reason);
+    free(url);
+    return ok;
+}
+
+static bool make_folder(struct target *target, char **error) {
+    target->folder = folder_make_temporary(target->options->folder, error);
+    if (target->folder == NULL)
+        return false;
+    char *data = path_in(target, "data", "");
+    bool ok = mkdir(data, 0700) == 0;
+    if (!ok)
+        *error = memory_format("%s: %s", data, strerror(errno));
+    free(data);
+    return ok;
+}
+
+struct target *target_new(const struct target_options *options, char **error) {
+    struct target *target = memory_take(sizeof *target);
+    target->options = options;
+    target->pidfd = -1;
+    if ((options->command == NULL || make_folder(target, error)) && choose_url(target, error))
+        return target;
+    target_free(target);
+    return NULL;
+}
+
+const struct url *target_url(const struct target *target) {
+    return &target->url;
+}
+
+const char *target_authority(const struct target *target) {
+    return target->options->authority != NULL ? target->options->authority : target->url.authority;
+}
+
+const char *target_headers(const struct target *target) {
+    return target->options->headers;
+}
+
+/* ---- The process ----------------------------------------------------------------------------- */
+
+/* In the child. */
+static _Noreturn void run_command(const char *command, const char *log) {
+    int in = open("/dev/null", O_RDONLY);
+    int out = open(log, O_WRONLY | O_CREAT | O_APPEND, 0600);
+    setpgid(0, 0);
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    signal(SIGPIPE, SIG_DFL);
+    if (in < 0 || out < 0 || dup2(in, 0) < 0 || dup2(out, 1) < 0 || dup2(out, 2) < 0)
+        _exit(126);
+    execl("/bin/sh", "sh", "-c", command, (char *)NULL);
+    _exit(127);
+}
+
+static bool spawn(struct target *target, char **error) {
+    char *data = path_in(target, "data", "");
+    char *log = path_in(target, "server.log", "");
+    char *with_port = substitute(target->options->command, "{port}", target->url.port);
+    char *with_dir = substitute(with_port, "{dir}", data);
+    char *command = memory_format("exec %s", with_dir);
+    target->pid = fork();
+    if (target->pid == 0)
+        run_command(command, log);
+    if (target->pid > 0) {
+        setpgid(target->pid, target->pid);
+        target->pidfd = (int)syscall(SYS_pidfd_open, target->pid, 0);
+    } else {
+        target->pid = 0;
+        *error = memory_format("fork: %s", strerror(errno));
+    }
+    free(data);
+    free(log);
+    free(with_port);
+    free(with_dir);
+    free(command);
+    return target->pid != 0;
+}
+
+/* Waits for the process to end. False when the deadline passes first. */
+static bool reap(struct target *target, int64_t deadline_us, int *status) {
+    struct pollfd ended = {.fd = target->pidfd, .events = POLLIN};
+    while (waitpid(target->pid, status, WNOHANG) == 0) {
+        int left = clock_left_ms(deadline_us);
+        if (left == 0)
+            return false;
+        poll(&ended, 1, left);
+    }
+    close(target->pidfd);
+    target->pidfd = -1;
+    target->pid = 0;
+    return true;
+}
+
+static char *describe_status(int status) {
+    if (WIFSIGNALED(status))
+        return memory_format("signal %d (%s)", WTERMSIG(status), strsignal(WTERMSIG(status)));
+    return memory_format("exit status %d", WEXITSTATUS(status));
+}
+
+char *target_describe_death(struct target *target) {
+    int status = 0;
+    if (target->pid == 0 || !reap(target, 0, &status))
+        return NULL;
+    return describe_status(status);
+}
+
+bool target_kill(struct target *target, char **error) {
+    int status = 0;
+    if (target->pid == 0) {
+        *error = memory_copy_text("the server is not running");
+        return false;
+    }
+    kill(-target->pid, SIGKILL);
+    return reap(target, INT64_MAX, &status);
+}
+
+bool target_terminate(struct target *target) {
+    return target->pid != 0 && kill(-target->pid, SIGTERM) == 0;
+}
+
+int target_fd(const struct target *target) {
+    return target->pidfd;
+}
+
+void target_free(struct target *target) {
+    char *ignored = NULL;
+    if (target == NULL)
+        return;
+    if (target->pid != 0)
+        target_kill(target, &ignored);
+    free(ignored);
+    if (target->folder != NULL)
+        folder_remove(target->folder);
+    free(target->folder);
+    free(target);
+}
+
+/* ---- Waiting until it accepts ---------------------------------------------------------------- */
+
+bool target_accepts(const struct target *target) {
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
+    struct addrinfo *found = NULL;
+    if (getaddrinfo(target->url.host, target->url.port, &hints, &found) != 0)
+        return false;
+    int fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    bool ok = fd >= 0 && connect(fd, found->ai_addr, found->ai_addrlen) == 0;
+    freeaddrinfo(found);
+    if (fd >= 0)
+        close(fd);
+    return ok;
+}
+
+/* A line in the log or the end of the process wakes at once; a server that prints nothing is asked
+ * again after ACCEPT_RETRY_MS. */
+static bool wait_accepting(struct target *target, int log_watch, int64_t deadline_us,
+                           char **error) {
+    struct pollfd events[] = {{.fd = target->pidfd, .events = POLLIN},
+                              {.fd = log_watch, .events = POLLIN}};
+    char drained[4096];
+    while (!target_accepts(target)) {
+        char *death = target_describe_death(target);
+        if (death != NULL)
+            *error =
+                memory_format("the server ended with %s before it accepted connections", death);
+        else if (clock_left_ms(deadline_us) == 0)
+            *error = memory_format("the server accepts no connection at port %s", target->url.port);
+        free(death);
+        if (*error != NULL)
+            return false;
+        poll(events, 2, ACCEPT_RETRY_MS);
+        while (log_watch >= 0 && read(log_watch, drained, sizeof drained) > 0) {
+        }
+    }
+    target->accepted_once = true;
+    return true;
+}
+
+static int watch_log(const struct target *target) {
+    char *log = path_in(target, "server.log", "");
+    int watch = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+    int created = open(log, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    if (created >= 0)
+        close(created);
+    if (watch >= 0)
+        inotify_add_watch(watch, log, IN_MODIFY);
+    free(log);
+    return watch;
+}
+
+static bool start_once(struct target *target, int64_t deadline_us, char **error) {
+    int watch = watch_log(target);
+    bool ok = spawn(target, error) && wait_accepting(target, watch, deadline_us, error);
+    if (watch >= 0)
+        close(watch);
+    return ok;
+}
+
+bool target_start(struct target *target, int64_t deadline_us, char **error) {
+    for (int i = 1; !start_once(target, deadline_us, error); i++) {
+        if (target->accepted_once || target->pid != 0 || i == PORT_TRIES)
+            return false;
+        free(*error);
+        *error = NULL;
+        if (!choose_url(target, error))
+            return false;
+    }
+    return true;
+}
+
+/* ---- Its data -------------------------------------------------------------------------------- */
+
+bool target_save(struct target *target, const char *name, char **error) {
+    char *data = path_in(target, "data", "");
+    char *copy = path_in(target, "saved-", name);
+    folder_remove(copy);
+    bool ok = folder_copy(data, copy, error);
+    free(data);
+    free(copy);
+    return ok;
+}
+
+bool target_restore(struct target *target, const char *name, char **error) {
+    char *data = path_in(target, "data", "");
+    char *copy = path_in(target, "saved-", name);
+    folder_remove(data);
+    bool ok = folder_copy(copy, data, error);
+    free(data);
+    free(copy);
+    return ok;
+}
+
+char *target_log_tail(const struct target *target) {
+    char *error = NULL;
+    char *path = path_in(target, "server.log", "");
+    char *text = target->folder != NULL ? file_read(path, &error) : NULL;
+    free(path);
+    free(error);
+    if (text == NULL)
+        return memory_copy_text("");
+    size_t len = strlen(text);
+    char *tail = memory_copy_text(text + (len > LOG_TAIL_BYTES ? len - LOG_TAIL_BYTES : 0));
+    free(text);
+    return tail;
+}

@@ -1,0 +1,55 @@
+/*
+ * The server under test: an address, or a command that the harness starts, stops, kills and whose
+ * data folder it copies. A command runs through the shell in its own process group, its output in
+ * a log file; `{port}` becomes a free port, `{dir}` its data folder.
+ */
+#ifndef CONFORM_TARGET_H
+#define CONFORM_TARGET_H
+
+#include "conformance/transcript.h"
+#include "conformance/url.h"
+
+#include <stdbool.h>
+
+struct target_options {
+    const char *url;     /* may hold {port} when there is a command; NULL: ws://127.0.0.1:{port}/ */
+    const char *command; /* NULL: the server at `url` is somebody else's */
+    const char *authority; /* NULL: from the url */
+    const char *folder;    /* where a command's files go; NULL: the system's temporary folder */
+    const char *headers;   /* further handshake lines, each ending with CR LF; NULL for none */
+};
+
+struct target;
+
+/* Borrows the options. NULL with *error (free it) set. */
+struct target *target_new(const struct target_options *options, char **error);
+/* Kills what it started and removes its folder. */
+void target_free(struct target *target);
+
+const struct url *target_url(const struct target *target);
+const char *target_authority(const struct target *target);
+const char *target_headers(const struct target *target);
+
+/* True when something accepts TCP connections there. */
+bool target_accepts(const struct target *target);
+
+/* These need a command. Starting blocks until the server accepts or `deadline_us` passes, then
+ * false with *error set. */
+bool target_start(struct target *target, int64_t deadline_us, char **error);
+/* SIGKILL, and the wait for its end. */
+bool target_kill(struct target *target, char **error);
+/* SIGTERM; target_describe_death tells when it has ended. False when it does not run. */
+bool target_terminate(struct target *target);
+/* Becomes readable when the server ends; -1 while none runs. */
+int target_fd(const struct target *target);
+/* Copies the data folder away under `name` and back; the server is stopped. */
+bool target_save(struct target *target, const char *name, char **error);
+bool target_restore(struct target *target, const char *name, char **error);
+
+/* Tells once how the server ended ("exit status 0"); NULL while it runs, or when none was started.
+ * free() it. */
+char *target_describe_death(struct target *target);
+/* The last lines the server printed; free() it. */
+char *target_log_tail(const struct target *target);
+
+#endif
