@@ -41,6 +41,9 @@ enum {
     ATHENA_CURSOR_TEXT_MAX = 64,
     ATHENA_AUTHORITY_TEXT_MAX = 261, /* a host of 255 characters, ':' and a port of 5 */
     ATHENA_ERROR_TEXT_MAX = 512,     /* `message` of an `error`, bytes */
+    ATHENA_CODE_TEXT_MAX = 64,
+    ATHENA_SERVER_TEXT_MAX = 128, /* `server` of a `welcome`, bytes */
+    ATHENA_EXTENSIONS_MAX = 32,
     ATHENA_JSON_DEPTH_MAX = 8,
     ATHENA_JSON_MEMBERS_MAX = 64,                 /* of one object */
     ATHENA_ENVELOPE_OVERHEAD_BYTES = 1 + 24 + 16, /* suite, nonce, tag */
@@ -114,6 +117,8 @@ struct athena_buf {
     bool failed;
 };
 void athena_buf_append(struct athena_buf *buf, const void *bytes, size_t len);
+/* Room for len bytes at the end, to be written by the caller; NULL without memory. */
+char *athena_buf_extend(struct athena_buf *buf, size_t len);
 void athena_buf_clear(struct athena_buf *buf); /* keeps the memory */
 void athena_buf_fini(struct athena_buf *buf);
 
@@ -277,8 +282,9 @@ struct athena_message {
     uint8_t proof[ATHENA_PROOF_BYTES];
     /* opened */
     struct athena_digest digest;
-    /* opened, listed, changed: a cursor; list: `after`, len 0 when absent */
+    /* opened, listed, changed: a cursor; list: `after`, any text: only its server can tell */
     struct athena_text_view cursor;
+    bool has_after; /* list */
     /* list */
     uint64_t limit; /* 0 when absent */
     bool with_data; /* list: `data`; listed: `changes` rather than `ids` */
