@@ -19,8 +19,8 @@ DEV_DEPS := clang clang-format clang-tidy libclang-rt-14-dev bear valgrind mando
 CC       ?= gcc
 WARN     := -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes
 OPT      ?= -O2 -g
-SANFLAGS := $(if $(SAN),-fsanitize=address$(comma)undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
 comma    := ,
+SANFLAGS := $(if $(SAN),-fsanitize=address$(comma)undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
 CPPFLAGS += -D_GNU_SOURCE -DATHENA_VERSION='"$(VERSION)"' -I. $(shell pkg-config --cflags $(PKGS))
 CFLAGS   += -std=c11 $(WARN) $(OPT) $(SANFLAGS) -fPIC -fvisibility=hidden -MMD -MP
 LDFLAGS  += $(SANFLAGS)
