@@ -42,15 +42,18 @@ static unsigned line_of(const char *text, const char *at) {
     return line;
 }
 
-cJSON *file_read_json(const char *path, char **error) {
+cJSON *file_parse_json(const char *path, const char *text, char **error) {
     const char *end = NULL;
-    *error = NULL;
-    char *text = file_read(path, error);
-    if (text == NULL)
-        return NULL;
     cJSON *json = cJSON_ParseWithOpts(text, &end, true);
     if (json == NULL)
         *error = memory_format("%s:%u: not valid JSON", path, line_of(text, end));
+    return json;
+}
+
+cJSON *file_read_json(const char *path, char **error) {
+    *error = NULL;
+    char *text = file_read(path, error);
+    cJSON *json = text != NULL ? file_parse_json(path, text, error) : NULL;
     free(text);
     return json;
 }

@@ -9,7 +9,9 @@ enum { FILE_BYTES_MAX = 16 * 1024 * 1024 };
 
 /* The whole text, NUL-terminated; free() it. NULL with *error (free it) set. */
 char *file_read(const char *path, char **error);
-/* The same, parsed; cJSON_Delete() it. An error names the line. */
+/* `text` as JSON; an error names `path` and the line. cJSON_Delete() it. */
+cJSON *file_parse_json(const char *path, const char *text, char **error);
+/* Both in one. */
 cJSON *file_read_json(const char *path, char **error);
 
 /* A fresh folder for temporary things inside `parent` (NULL: the system's); free() the path. NULL

@@ -101,39 +101,31 @@ static _Noreturn void run_in_child(const struct runner *runner, const struct sce
 
 /* ---- The server ------------------------------------------------------------------------------ */
 
-/* Connects and awaits the welcome, as every scenario does. */
-static struct verdict probe(const struct runner *runner, struct scenario *scenario) {
-    static const char text[] =
-        "{\"title\": \"The server answers\", \"why\": \"Nothing else can be told of one that does "
-        "not.\", \"requirements\": [\"ASP-WELCOME-1\"], \"profile\": \"core\", \"steps\": "
-        "[{\"connect\": \"probe\"}]}";
-    struct run_options options = run_options(runner, runner->shared, false);
-    if (options.timeout_ms > PROBE_TIMEOUT_MS)
-        options.timeout_ms = PROBE_TIMEOUT_MS;
-    *scenario = (struct scenario){.json = cJSON_Parse(text), .profile = "core"};
-    scenario->path = memory_copy_text("(built in)");
-    scenario->name = memory_copy_text("liveness");
-    scenario->title = cJSON_GetObjectItem(scenario->json, "title")->valuestring;
-    scenario->requirements = cJSON_GetObjectItem(scenario->json, "requirements");
-    scenario->step_lines = memory_take(sizeof(unsigned));
-    return run_scenario(scenario, &options);
-}
-
-static void fini_probe(struct scenario *scenario) {
-    struct scenario *copy = memory_take(sizeof *copy);
-    *copy = *scenario;
-    scenario_free(copy);
-}
+/* What every scenario begins with: a server that fails here fails everywhere. */
+static const char PROBE[] = "{\"title\": \"The server greets\", \"why\": \"Nothing else can be "
+                            "told of one that does not.\","
+                            " \"requirements\": [\"ASP-WELCOME-1\"], \"profile\": \"core\","
+                            " \"steps\": [{\"connect\": \"probe\"}]}";
 
 /* True when the server greets; else tells what is wrong, as a failed scenario. */
 static bool is_alive(struct runner *runner) {
-    struct scenario scenario;
-    struct verdict verdict = probe(runner, &scenario);
+    char *error = NULL;
+    struct scenario *scenario =
+        scenario_parse("harness/liveness", PROBE, runner->catalog->schemas, &error);
+    if (scenario == NULL) {
+        report_trouble(&runner->report, "%s", error);
+        free(error);
+        return false;
+    }
+    struct run_options options = run_options(runner, runner->shared, false);
+    if (options.timeout_ms > PROBE_TIMEOUT_MS)
+        options.timeout_ms = PROBE_TIMEOUT_MS;
+    struct verdict verdict = run_scenario(scenario, &options);
     bool alive = verdict.status == VERDICT_PASS;
-    if (!alive && !runner->ended)
-        report_scenario(&runner->report, &scenario, &verdict);
+    if (!alive)
+        report_scenario(&runner->report, scenario, &verdict);
     verdict_fini(&verdict);
-    fini_probe(&scenario);
+    scenario_free(scenario);
     return alive;
 }
 

@@ -70,7 +70,7 @@ static bool check_steps(const struct checking *checking, const cJSON *steps, con
     const cJSON *step;
     unsigned number = 1;
     cJSON_ArrayForEach(step, steps) {
-        char *here = memory_format("%s step %u", where, number++);
+        char *here = memory_format("%s%sstep %u", where, *where != '\0' ? ", " : "", number++);
         bool ok = check_step(checking, step, here);
         free(here);
         if (!ok)
@@ -141,18 +141,7 @@ static void name_scenario(struct scenario *scenario) {
     scenario->family = strndup(start, strcspn(start, "/"));
 }
 
-struct scenario *scenario_load(const char *path, struct schema_set *schemas, char **error) {
-    char *why = NULL;
-    char *text = NULL;
-    cJSON *json = file_read_json(path, error);
-    if (json == NULL)
-        return NULL;
-    if (!check_scenario(schemas, json, &why) || (text = file_read(path, &why)) == NULL) {
-        *error = memory_format("%s: %s", path, why);
-        free(why);
-        cJSON_Delete(json);
-        return NULL;
-    }
+static struct scenario *new_scenario(const char *path, const char *text, cJSON *json) {
     struct scenario *scenario = memory_take(sizeof *scenario);
     scenario->path = memory_copy_text(path);
     scenario->json = json;
@@ -162,6 +151,27 @@ struct scenario *scenario_load(const char *path, struct schema_set *schemas, cha
     scenario->step_lines =
         find_step_lines(text, (size_t)cJSON_GetArraySize(cJSON_GetObjectItem(json, "steps")));
     name_scenario(scenario);
+    return scenario;
+}
+
+struct scenario *scenario_parse(const char *path, const char *text, struct schema_set *schemas,
+                                char **error) {
+    char *why = NULL;
+    cJSON *json = file_parse_json(path, text, error);
+    if (json == NULL)
+        return NULL;
+    if (check_scenario(schemas, json, &why))
+        return new_scenario(path, text, json);
+    *error = memory_format("%s:%s%s", path, *why == '/' ? "" : " ", why);
+    free(why);
+    cJSON_Delete(json);
+    return NULL;
+}
+
+struct scenario *scenario_load(const char *path, struct schema_set *schemas, char **error) {
+    *error = NULL;
+    char *text = file_read(path, error);
+    struct scenario *scenario = text != NULL ? scenario_parse(path, text, schemas, error) : NULL;
     free(text);
     return scenario;
 }

@@ -15,7 +15,10 @@ struct scenario {
     unsigned *step_lines; /* line of each top-level step, counted from 1 */
 };
 
-/* NULL with *error (free it) set: unreadable, not JSON, or against the schema, with the place. */
+/* NULL with *error (free it) set: unreadable, not JSON, or against the schema, with the place.
+ * `path` gives the name; scenario_parse does not read it. */
+struct scenario *scenario_parse(const char *path, const char *text, struct schema_set *schemas,
+                                char **error);
 struct scenario *scenario_load(const char *path, struct schema_set *schemas, char **error);
 void scenario_free(struct scenario *scenario);
 

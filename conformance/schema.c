@@ -56,7 +56,9 @@ static bool validate_inside(const struct check *check, const char *step, const c
 /* ---- Rules ----------------------------------------------------------------------------------- */
 
 static bool is_integer(const cJSON *value) {
-    return cJSON_IsNumber(value) && (double)(int64_t)value->valuedouble == value->valuedouble;
+    static const double exact = 9007199254740992.0; /* 2^53: beyond, every double is whole */
+    double number = cJSON_IsNumber(value) ? value->valuedouble : 0.5;
+    return number >= exact || number <= -exact || (double)(int64_t)number == number;
 }
 
 static bool has_type(const cJSON *value, const char *type) {

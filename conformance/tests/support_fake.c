@@ -1,0 +1,219 @@
+#include "conformance/tests/support_fake.h"
+
+#include "conformance/endpoint.h"
+#include "conformance/match.h"
+#include "conformance/memory.h"
+#include "conformance/stream.h"
+
+#include <arpa/inet.h>
+#include <poll.h>
+#include <signal.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { PEERS_MAX = 16 };
+
+const char FAKE_WELCOME[] =
+    "{\"type\":\"welcome\",\"protocol\":\"athena-sync.v1\",\"server\":\"fake/1\",\"challenge\":"
+    "\"ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8\",\"limits\":{\"message\":4194304,"
+    "\"message_before_open\":16384,\"change\":1114112,\"batch\":1000,\"docs\":64},"
+    "\"extensions\":[]}";
+
+struct peer {
+    struct stream *stream; /* NULL once over */
+    struct endpoint *endpoint;
+    bool raw; /* answered by hand: nothing it says is read as frames */
+};
+
+struct server {
+    int fd;
+    cJSON *script;
+    struct peer peers[PEERS_MAX];
+    size_t peers_len;
+};
+
+/* ---- Acting ---------------------------------------------------------------------------------- */
+
+/* `text` with $NAME replaced by the JSON of the message's member. */
+static char *fill_in(const char *text, const cJSON *message) {
+    static const char *const names[] = {"req", "doc", "changes", "ids"};
+    struct bytes out = {0};
+    while (*text != '\0') {
+        size_t skip = 1;
+        const cJSON *member = NULL;
+        for (size_t i = 0; *text == '$' && i < sizeof names / sizeof *names; i++) {
+            if (strncmp(text + 1, names[i], strlen(names[i])) == 0) {
+                member = cJSON_GetObjectItemCaseSensitive(message, names[i]);
+                skip = 1 + strlen(names[i]);
+            }
+        }
+        char *json = member != NULL ? cJSON_PrintUnformatted(member) : NULL;
+        bytes_append(&out, json != NULL ? json : text, json != NULL ? strlen(json) : skip);
+        free(json);
+        text += skip;
+    }
+    bytes_append(&out, "", 1);
+    return (char *)out.at;
+}
+
+static void flush_peer(struct peer *peer) {
+    struct bytes *output = endpoint_output(peer->endpoint);
+    while (peer->stream != NULL && output->len > 0) {
+        ssize_t put = stream_write(peer->stream, output->at, output->len);
+        if (put <= 0)
+            return;
+        bytes_drop(output, (size_t)put);
+    }
+}
+
+static void end_peer(struct peer *peer, bool reset) {
+    flush_peer(peer);
+    stream_free(peer->stream, reset);
+    peer->stream = NULL;
+}
+
+static void send_raw(struct peer *peer, const char *hex) {
+    uint8_t bytes[1024];
+    size_t len = 0;
+    sodium_hex2bin(bytes, sizeof bytes, hex, strlen(hex), " ", &len, NULL);
+    endpoint_send_bytes(peer->endpoint, bytes, len);
+}
+
+static void act(struct server *server, struct peer *self, const cJSON *action,
+                const cJSON *message) {
+    const cJSON *to = cJSON_GetObjectItem(action, "to");
+    const cJSON *close_code = cJSON_GetObjectItem(action, "close");
+    const char *text = cJSON_GetStringValue(cJSON_GetObjectItem(action, "text"));
+    const char *raw = cJSON_GetStringValue(cJSON_GetObjectItem(action, "raw"));
+    const char *http = cJSON_GetStringValue(cJSON_GetObjectItem(action, "http"));
+    struct peer *peer = to != NULL ? &server->peers[to->valueint - 1] : self;
+    if (text != NULL) {
+        char *filled = fill_in(strcmp(text, "welcome") == 0 ? FAKE_WELCOME : text, message);
+        endpoint_send_text(peer->endpoint, filled, strlen(filled));
+        free(filled);
+    } else if (raw != NULL) {
+        send_raw(peer, raw);
+    } else if (http != NULL) {
+        peer->raw = true;
+        endpoint_send_bytes(peer->endpoint, http, strlen(http));
+    } else if (close_code != NULL && close_code->valueint != 0) {
+        endpoint_send_close(peer->endpoint, close_code->valueint, "");
+        end_peer(peer, false);
+    } else {
+        end_peer(peer, cJSON_HasObjectItem(action, "reset"));
+    }
+    flush_peer(peer);
+}
+
+static bool fits(const cJSON *reaction, const struct server *server, const struct peer *peer,
+                 const char *event, const cJSON *message) {
+    const cJSON *when = cJSON_GetObjectItem(reaction, "when");
+    const cJSON *from = cJSON_GetObjectItem(reaction, "from");
+    if (cJSON_HasObjectItem(reaction, "used") ||
+        (from != NULL && peer != &server->peers[from->valueint - 1]))
+        return false;
+    if (cJSON_IsString(when))
+        return strcmp(when->valuestring, event) == 0;
+    return message != NULL && match_value(when, message, NULL, NULL);
+}
+
+static void react(struct server *server, struct peer *peer, const char *event,
+                  const cJSON *message) {
+    cJSON *reaction;
+    const cJSON *action;
+    cJSON_ArrayForEach(reaction, server->script) {
+        if (!fits(reaction, server, peer, event, message))
+            continue;
+        if (!cJSON_IsTrue(cJSON_GetObjectItem(reaction, "always")))
+            cJSON_AddTrueToObject(reaction, "used");
+        cJSON_ArrayForEach(action, cJSON_GetObjectItem(reaction, "do"))
+            act(server, peer, action, message);
+        return;
+    }
+}
+
+/* ---- Serving --------------------------------------------------------------------------------- */
+
+static void take_events(struct server *server, struct peer *peer) {
+    struct endpoint_event event;
+    while (endpoint_next(peer->endpoint, &event)) {
+        cJSON *message = event.kind == ENDPOINT_EVENT_TEXT
+                             ? cJSON_ParseWithLength((char *)event.bytes.at, event.bytes.len)
+                             : NULL;
+        if (event.kind == ENDPOINT_EVENT_UPGRADED)
+            react(server, peer, "connect", NULL);
+        else if (event.kind == ENDPOINT_EVENT_TEXT)
+            react(server, peer, "text", message);
+        else if (event.kind == ENDPOINT_EVENT_CLOSE)
+            end_peer(peer, false);
+        cJSON_Delete(message);
+        bytes_fini(&event.bytes);
+    }
+    flush_peer(peer);
+}
+
+static void serve_peer(struct server *server, struct peer *peer) {
+    static uint8_t piece[65536];
+    ssize_t got = stream_read(peer->stream, piece, sizeof piece);
+    if (got > 0 && !peer->raw) {
+        if (memmem(piece, (size_t)got, "GET ", 4) == piece)
+            react(server, peer, "head", NULL);
+        if (!peer->raw && peer->stream != NULL)
+            endpoint_feed(peer->endpoint, piece, (size_t)got);
+        if (peer->stream != NULL)
+            take_events(server, peer);
+    } else if (got < 0) {
+        end_peer(peer, false);
+    }
+}
+
+static void accept_peer(struct server *server) {
+    int fd = accept(server->fd, NULL, NULL);
+    if (fd < 0 || server->peers_len == PEERS_MAX)
+        abort();
+    server->peers[server->peers_len++] =
+        (struct peer){.stream = stream_adopt(fd), .endpoint = endpoint_new_server()};
+}
+
+static _Noreturn void serve(int fd, const cJSON *script) {
+    struct server server = {.fd = fd, .script = cJSON_Duplicate(script, true)};
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    for (;;) {
+        struct pollfd fds[PEERS_MAX + 1] = {{.fd = fd, .events = POLLIN}};
+        size_t len = server.peers_len;
+        for (size_t i = 0; i < len; i++)
+            fds[i + 1] = (struct pollfd){
+                .fd = server.peers[i].stream != NULL ? stream_fd(server.peers[i].stream) : -1,
+                .events = POLLIN};
+        poll(fds, len + 1, -1);
+        for (size_t i = 0; i < len; i++)
+            if (fds[i + 1].revents != 0 && server.peers[i].stream != NULL)
+                serve_peer(&server, &server.peers[i]);
+        if (fds[0].revents != 0)
+            accept_peer(&server);
+    }
+}
+
+struct fake fake_start(const cJSON *script) {
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    socklen_t len = sizeof address;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (bind(fd, (struct sockaddr *)&address, len) != 0 || listen(fd, PEERS_MAX) != 0 ||
+        getsockname(fd, (struct sockaddr *)&address, &len) != 0)
+        abort();
+    struct fake fake = {.pid = fork(), .port = ntohs(address.sin_port)};
+    if (fake.pid == 0)
+        serve(fd, script);
+    close(fd);
+    return fake;
+}
+
+void fake_stop(struct fake *fake) {
+    kill(fake->pid, SIGKILL);
+    waitpid(fake->pid, NULL, 0);
+}

@@ -1,0 +1,31 @@
+/*
+ * A scripted server in a process of its own, for tests of the engine: it says what it is told,
+ * right or wrong. A script is an array of reactions; each is used once unless "always" is true:
+ *
+ *   {"when": "connect", "from": 1, "do": [{"text": "{...}"}]}
+ *   {"when": {"type": "push"}, "do": [{"text": "..."}, {"to": 2, "text": "..."}, {"close": 4000}]}
+ *
+ * "from" is the number of the connection (from 1), any when absent; "when" a template as in a
+ * scenario's expect. In a text, $req, $doc, $changes and $ids become what the message said.
+ * Actions: "text" (a message), "raw" (bytes in hex, outside frames), "close" (a code; 0 drops the
+ * stream), "reset". A reaction to "head" answers the HTTP request itself, with "http": "...".
+ */
+#ifndef CONFORM_SUPPORT_FAKE_H
+#define CONFORM_SUPPORT_FAKE_H
+
+#include <cjson/cJSON.h>
+#include <sys/types.h>
+
+struct fake {
+    pid_t pid;
+    unsigned port;
+};
+
+/* Listens before it returns. */
+struct fake fake_start(const cJSON *script);
+void fake_stop(struct fake *fake);
+
+/* A welcome that keeps the specification, as text. Static. */
+extern const char FAKE_WELCOME[];
+
+#endif

@@ -1,0 +1,190 @@
+/*
+ * The corpus of scenarios in tests/corpus: each construct of the language is proved able to hold
+ * and to fail, against a scripted server, and each kind of invalid file is refused with its place.
+ */
+#include "conformance/file.h"
+#include "conformance/memory.h"
+#include "conformance/run.h"
+#include "conformance/tests/support_fake.h"
+
+#include <check.h>
+#include <glob.h>
+#include <regex.h>
+#include <signal.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { TIMEOUT_MS = 5000 };
+
+static char *source;
+static struct schema_set *schemas;
+static struct spec *spec;
+static glob_t files;
+
+static char *in_source(const char *path) {
+    return memory_format("%s/%s", source, path);
+}
+
+static void load_common(void) {
+    char *error = NULL;
+    char *schema_path = in_source("fixtures/scenarios/scenario.schema.json");
+    char *spec_path = in_source("spec");
+    char *pattern = in_source("conformance/tests/corpus/*.json");
+    schemas = schema_set_new();
+    if (!schema_set_load(schemas, schema_path, &error) || !schema_set_resolves(schemas, &error) ||
+        (spec = spec_load(spec_path, &error)) == NULL || glob(pattern, 0, NULL, &files) != 0) {
+        fprintf(stderr, "%s\n", error != NULL ? error : pattern);
+        exit(1);
+    }
+    free(schema_path);
+    free(spec_path);
+    free(pattern);
+}
+
+static bool matches(const char *pattern, const char *text) {
+    regex_t regex;
+    ck_assert_int_eq(regcomp(&regex, pattern, REG_EXTENDED | REG_NOSUB), 0);
+    bool ok = text != NULL && regexec(&regex, text, 0, NULL, 0) == 0;
+    regfree(&regex);
+    return ok;
+}
+
+static const char *text_of(const cJSON *object, const char *name) {
+    return cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(object, name));
+}
+
+/* Reactions that most scripts begin with, by name. */
+static cJSON *expand_script(const cJSON *script) {
+    static const struct {
+        const char *name;
+        const char *reaction;
+    } known[] = {
+        {"greets", "{\"when\":\"connect\",\"always\":true,\"do\":[{\"text\":\"welcome\"}]}"},
+        {"opens",
+         "{\"when\":{\"type\":\"open\"},\"always\":true,\"do\":[{\"text\":\"{\\\"type\\\":"
+         "\\\"opened\\\",\\\"req\\\":$req,\\\"doc\\\":$doc,\\\"count\\\":0,\\\"digest\\\":"
+         "\\\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\\\",\\\"cursor\\\":\\\"c0\\\"}\"}]}"},
+        {"stores",
+         "{\"when\":{\"type\":\"push\"},\"always\":true,\"do\":[{\"text\":\"{\\\"type\\\":"
+         "\\\"pushed\\\",\\\"req\\\":$req,\\\"doc\\\":$doc,\\\"duplicates\\\":[],"
+         "\\\"rejected\\\":[]}\"}]}"},
+    };
+    cJSON *out = cJSON_CreateArray();
+    const cJSON *item;
+    cJSON_ArrayForEach(item, script) {
+        cJSON *reaction = cJSON_IsString(item) ? NULL : cJSON_Duplicate(item, true);
+        for (size_t i = 0; cJSON_IsString(item) && i < sizeof known / sizeof *known; i++)
+            if (strcmp(known[i].name, item->valuestring) == 0)
+                reaction = cJSON_Parse(known[i].reaction);
+        ck_assert_ptr_nonnull(reaction);
+        cJSON_AddItemToArray(out, reaction);
+    }
+    return out;
+}
+
+static struct verdict play(const struct scenario *scenario, const cJSON *item) {
+    cJSON *script = expand_script(cJSON_GetObjectItem(item, "server"));
+    struct fake fake = fake_start(script);
+    char *error = NULL;
+    char *url = memory_format("ws://127.0.0.1:%u/", fake.port);
+    const struct target_options target_options = {.url = url};
+    struct target *target = target_new(&target_options, &error);
+    const cJSON *timeout = cJSON_GetObjectItem(item, "timeout_ms");
+    ck_assert_ptr_nonnull(target);
+    const struct run_options options = {spec, target, false, 1,
+                                        timeout != NULL ? timeout->valueint : TIMEOUT_MS};
+    struct verdict verdict = run_scenario(scenario, &options);
+    target_free(target);
+    fake_stop(&fake);
+    cJSON_Delete(script);
+    free(url);
+    return verdict;
+}
+
+static void compare(const char *file, const cJSON *item, const struct verdict *verdict) {
+    const cJSON *expect = cJSON_GetObjectItem(item, "expect");
+    const char *message = text_of(expect, "message");
+    const char *requirement = text_of(expect, "requirement");
+    const char *status = verdict_status_text(verdict->status);
+    const char *said = verdict->message != NULL ? verdict->message : "";
+    char *where = memory_format("%s: %s", file, text_of(item, "name"));
+    ck_assert_msg(strcmp(status, text_of(expect, "status")) == 0, "%s: %s: %s", where, status,
+                  said);
+    ck_assert_msg(message == NULL || matches(message, said), "%s says \"%s\"", where, said);
+    ck_assert_msg(requirement == NULL || (verdict->requirement != NULL &&
+                                          strcmp(requirement, verdict->requirement) == 0),
+                  "%s names %s", where, verdict->requirement);
+    ck_assert_msg(verdict->status != VERDICT_PASS || verdict_is_green(verdict), "%s", where);
+    free(where);
+}
+
+/* A case gives its steps only; the rest is the same for all. */
+static char *scenario_text(const cJSON *item) {
+    const cJSON *scenario = cJSON_GetObjectItem(item, "scenario");
+    if (scenario != NULL)
+        return cJSON_Print(scenario);
+    cJSON *whole =
+        cJSON_Parse("{\"title\":\"A case of the corpus\",\"why\":\"To prove the engine "
+                    "itself\",\"requirements\":[\"ASP-WELCOME-1\"],\"profile\":\"core\"}");
+    cJSON_AddItemToObject(whole, "steps",
+                          cJSON_Duplicate(cJSON_GetObjectItem(item, "steps"), true));
+    char *text = cJSON_Print(whole);
+    cJSON_Delete(whole);
+    return text;
+}
+
+static void try_case(const char *file, const cJSON *item) {
+    char *error = NULL;
+    char *text = scenario_text(item);
+    struct scenario *scenario = scenario_parse("corpus/case.json", text, schemas, &error);
+    const char *invalid = text_of(cJSON_GetObjectItem(item, "expect"), "invalid");
+    if (invalid != NULL) {
+        ck_assert_msg(scenario == NULL, "%s: %s was accepted", file, text_of(item, "name"));
+        ck_assert_msg(matches(invalid, error), "%s: %s says \"%s\"", file, text_of(item, "name"),
+                      error);
+    } else {
+        ck_assert_msg(scenario != NULL, "%s: %s: %s", file, text_of(item, "name"), error);
+        struct verdict verdict = play(scenario, item);
+        compare(file, item, &verdict);
+        verdict_fini(&verdict);
+    }
+    scenario_free(scenario);
+    free(error);
+    free(text);
+}
+
+START_TEST(corpus_file_holds) {
+    const char *file = files.gl_pathv[_i];
+    char *error = NULL;
+    cJSON *cases = file_read_json(file, &error);
+    const cJSON *item;
+    ck_assert_msg(cases != NULL, "%s", error);
+    cJSON_ArrayForEach(item, cases) {
+        try_case(file, item);
+    }
+    cJSON_Delete(cases);
+}
+END_TEST
+
+int main(void) {
+    source = getenv("ATHENA_SOURCE") != NULL ? getenv("ATHENA_SOURCE") : ".";
+    memory_setup_json();
+    signal(SIGPIPE, SIG_IGN);
+    if (sodium_init() < 0)
+        return 1;
+    load_common();
+    Suite *suite = suite_create("corpus");
+    TCase *tcase = tcase_create("files");
+    tcase_set_timeout(tcase, 60);
+    tcase_add_loop_test(tcase, corpus_file_holds, 0, (int)files.gl_pathc);
+    suite_add_tcase(suite, tcase);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    globfree(&files);
+    spec_free(spec);
+    schema_set_free(schemas);
+    return failed == 0 ? 0 : 1;
+}
