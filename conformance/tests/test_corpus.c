@@ -6,31 +6,25 @@
 #include "conformance/memory.h"
 #include "conformance/run.h"
 #include "conformance/tests/support_fake.h"
+#include "conformance/tests/support_main.h"
 
-#include <check.h>
 #include <glob.h>
 #include <regex.h>
-#include <signal.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { TIMEOUT_MS = 5000 };
 
-static char *source;
 static struct schema_set *schemas;
 static struct spec *spec;
 static glob_t files;
 
-static char *in_source(const char *path) {
-    return memory_format("%s/%s", source, path);
-}
-
 static void load_common(void) {
     char *error = NULL;
-    char *schema_path = in_source("fixtures/scenarios/scenario.schema.json");
-    char *spec_path = in_source("spec");
-    char *pattern = in_source("conformance/tests/corpus/*.json");
+    char *schema_path = support_source("fixtures/scenarios/scenario.schema.json");
+    char *spec_path = support_source("spec");
+    char *pattern = support_source("conformance/tests/corpus/*.json");
     schemas = schema_set_new();
     if (!schema_set_load(schemas, schema_path, &error) || !schema_set_resolves(schemas, &error) ||
         (spec = spec_load(spec_path, &error)) == NULL || glob(pattern, 0, NULL, &files) != 0) {
@@ -168,23 +162,18 @@ START_TEST(corpus_file_holds) {
 END_TEST
 
 int main(void) {
-    source = getenv("ATHENA_SOURCE") != NULL ? getenv("ATHENA_SOURCE") : ".";
     memory_setup_json();
-    signal(SIGPIPE, SIG_IGN);
     if (sodium_init() < 0)
-        return 1;
+        return EXIT_FAILURE;
     load_common();
     Suite *suite = suite_create("corpus");
     TCase *tcase = tcase_create("files");
     tcase_set_timeout(tcase, 60);
     tcase_add_loop_test(tcase, corpus_file_holds, 0, (int)files.gl_pathc);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
+    int status = support_main(suite);
     globfree(&files);
     spec_free(spec);
     schema_set_free(schemas);
-    return failed == 0 ? 0 : 1;
+    return status;
 }

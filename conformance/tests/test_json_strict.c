@@ -1,0 +1,123 @@
+/* The strict reading of what a server sends: every rule refuses, and nothing else does. */
+#include "conformance/json_strict.h"
+#include "conformance/memory.h"
+#include "conformance/tests/support_main.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const char *fault_of(const char *text) {
+    size_t at = 0;
+    const char *fault = json_strict_fault(text, strlen(text), &at);
+    ck_assert_uint_le(at, strlen(text));
+    return fault;
+}
+
+START_TEST(valid_texts_pass) {
+    static const char *const texts[] = {
+        "{}",
+        " \t\r\n{ \"a\" : [ ] , \"b\" : { } } \n",
+        "{\"a\":9007199254740991,\"b\":0,\"c\":[true,false,null,\"\"]}",
+        "{\"a\":\"\\u00e9\\ud83d\\ude00\\n\\\\\\/\\\"\"}",
+        "{\"a\":\"\xc3\xa9\xf0\x9f\x98\x80\xef\xbf\xbf\"}",
+        "{\"a\":{\"a\":1},\"b\":{\"a\":2}}",
+        "{\"1\":[[[[[[[]]]]]]]}", /* depth 8 */
+        "{\"ab\":1,\"a\":{\"b\":1},\"b\":2,\"Ab\":3}",
+    };
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        ck_assert_msg(fault_of(texts[i]) == NULL, "%s: %s", texts[i], fault_of(texts[i]));
+}
+END_TEST
+
+START_TEST(violations_are_refused) {
+    static const char *const texts[][2] = {
+        {"", "not a JSON object"},
+        {"[]", "not a JSON object"},
+        {"\xef\xbb\xbf{}", "not a JSON object"},
+        {"{}x", "bytes after"},
+        {"{} {}", "bytes after"},
+        {"{\"a\":1", "end of an array or object"},
+        {"{\"a\"", "':'"},
+        {"{\"a\":}", "a value was expected"},
+        {"{\"a\":1,}", "a string was expected"},
+        {"{\"a\":[1,]}", "a value was expected"},
+        {"{\"a\":[1 2]}", "','"},
+        {"{\"a\":tru}", "unknown word"},
+        {"{'a':1}", "a string was expected"},
+        {"{\"a\":1,\"a\":2}", "duplicate"},
+        {"{\"a\":1,\"\\u0061\":2}", "duplicate"},
+        {"{\"x\":{\"\xc3\xa9\":1,\"\\u00e9\":2}}", "duplicate"},
+        {"{\"a\":\"\\ud800\"}", "surrogate"},
+        {"{\"a\":\"\\ud800\\u0041\"}", "surrogate"},
+        {"{\"\\udc00\":1}", "surrogate"},
+        {"{\"a\":\"\\u0000\"}", "u0000"},
+        {"{\"a\":\"\\x\"}", "unknown escape"},
+        {"{\"a\":\"\\u12g4\"}", "four hexadecimal"},
+        {"{\"a\":\"\t\"}", "control character"},
+        {"{\"a\":\"\xc3\"}", "UTF-8"},
+        {"{\"a\":\"\xc0\x80\"}", "UTF-8"},
+        {"{\"a\":\"\xed\xa0\x80\"}", "UTF-8"},
+        {"{\"a\":\"\xf4\x90\x80\x80\"}", "UTF-8"},
+        {"{\"a\":\"x", "not closed"},
+        {"{\"a\":-1}", "without a sign"},
+        {"{\"a\":1.0}", "fraction"},
+        {"{\"a\":1e3}", "exponent"},
+        {"{\"a\":01}", "leading zero"},
+        {"{\"a\":9007199254740992}", "2^53-1"},
+        {"{\"a\":99999999999999999999999999}", "2^53-1"},
+        {"{\"1\":[[[[[[[[]]]]]]]]}", "deeper than 8"},
+        {"{\"a\":]}", "a value was expected"},
+        {"{\"a\":[}]", "a value was expected"},
+    };
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        const char *fault = fault_of(texts[i][0]);
+        ck_assert_msg(fault != NULL, "%s was accepted", texts[i][0]);
+        ck_assert_msg(strstr(fault, texts[i][1]) != NULL, "%s: %s", texts[i][0], fault);
+    }
+}
+END_TEST
+
+static char *object_of(unsigned members) {
+    struct bytes text = {0};
+    for (unsigned i = 0; i < members; i++) {
+        char *member = memory_format("%c\"m%u\":%u", i == 0 ? '{' : ',', i, i);
+        bytes_append(&text, member, strlen(member));
+        free(member);
+    }
+    bytes_append(&text, "}", 2);
+    return (char *)text.at;
+}
+
+START_TEST(members_are_bounded) {
+    char *most = object_of(JSON_STRICT_MEMBERS_MAX);
+    char *more = object_of(JSON_STRICT_MEMBERS_MAX + 1);
+    ck_assert_ptr_null(fault_of(most));
+    ck_assert_ptr_nonnull(fault_of(more));
+    free(most);
+    free(more);
+}
+END_TEST
+
+/* Cut anywhere, a text is refused and read no further than its end. */
+START_TEST(every_prefix_is_refused) {
+    static const char text[] = "{\"a\":[1,\"\\ud83d\\ude00\xf0\x9f\x98\x80\"],\"b\":{\"c\":null}}";
+    for (size_t len = 0; len < strlen(text); len++) {
+        size_t at = 0;
+        char *cut = memory_take(len);
+        memcpy(cut, text, len);
+        ck_assert_ptr_nonnull(json_strict_fault(cut, len, &at));
+        ck_assert_uint_le(at, len);
+        free(cut);
+    }
+    ck_assert_ptr_null(fault_of(text));
+}
+END_TEST
+
+int main(void) {
+    Suite *suite = suite_create("strict JSON");
+    support_add(suite, "valid", valid_texts_pass);
+    support_add(suite, "violations", violations_are_refused);
+    support_add(suite, "members", members_are_bounded);
+    support_add(suite, "prefixes", every_prefix_is_refused);
+    return support_main(suite);
+}

@@ -1,0 +1,177 @@
+/* The program itself, run for real against servers that are none: it ends, says why, never green.
+ */
+#include "conformance/memory.h"
+#include "conformance/tests/support_fake.h"
+#include "conformance/tests/support_main.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+struct outcome {
+    int status;
+    char *text; /* standard output and error */
+};
+
+static char *program_path(void) {
+    const char *build = getenv("ATHENA_BUILD");
+    return build != NULL ? memory_format("%s/athena-conform", build)
+                         : support_source("build/athena-conform");
+}
+
+static char *read_all(int fd) {
+    struct bytes text = {0};
+    char piece[4096];
+    ssize_t got;
+    while ((got = read(fd, piece, sizeof piece)) > 0)
+        bytes_append(&text, piece, (size_t)got);
+    bytes_append(&text, "", 1);
+    return (char *)text.at;
+}
+
+static struct outcome run_program(char *const arguments[]) {
+    int ends[2];
+    char *path = program_path();
+    ck_assert_int_eq(pipe2(ends, O_CLOEXEC), 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        dup2(ends[1], STDOUT_FILENO);
+        dup2(ends[1], STDERR_FILENO);
+        execv(path, arguments);
+        _exit(127);
+    }
+    struct outcome outcome;
+    int status = 0;
+    close(ends[1]);
+    outcome.text = read_all(ends[0]);
+    close(ends[0]);
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    ck_assert_msg(WIFEXITED(status), "%s", outcome.text);
+    outcome.status = WEXITSTATUS(status);
+    free(path);
+    return outcome;
+}
+
+static void expect(char *const arguments[], int status, const char *says) {
+    struct outcome outcome = run_program(arguments);
+    ck_assert_msg(outcome.status == status && strstr(outcome.text, says) != NULL,
+                  "status %d, not %d, or it does not say \"%s\":\n%s", outcome.status, status, says,
+                  outcome.text);
+    ck_assert_msg(status == 0 || strstr(outcome.text, ": conformant") == NULL, "%s", outcome.text);
+    free(outcome.text);
+}
+
+/* Runs against a scripted server. */
+static void expect_of(const char *script_text, int status, const char *says) {
+    cJSON *script = cJSON_Parse(script_text);
+    ck_assert_ptr_nonnull(script);
+    struct fake fake = fake_start(script);
+    char *url = memory_format("ws://127.0.0.1:%u/", fake.port);
+    expect((char *[]){"athena-conform", "server", "--timeout", "0.5", "--url", url, NULL}, status,
+           says);
+    fake_stop(&fake);
+    free(url);
+    cJSON_Delete(script);
+}
+
+START_TEST(nothing_listens) {
+    struct fake fake = fake_start(NULL);
+    char *url = memory_format("ws://127.0.0.1:%u/", fake.port);
+    fake_stop(&fake);
+    expect((char *[]){"athena-conform", "server", "--url", url, NULL}, 3, "nothing accepts");
+    free(url);
+}
+END_TEST
+
+START_TEST(plain_http_server) {
+    expect_of("[{\"when\": \"head\", \"always\": true, \"do\": [{\"http\": \"HTTP/1.1 200 OK\\r\\n"
+              "Content-Length: 2\\r\\n\\r\\nhi\"}, {\"close\": 0}]}]",
+              1, "HTTP 200, not 101");
+}
+END_TEST
+
+START_TEST(echoing_websocket) {
+    /* one that waits to be spoken to, and one that greets in its own way */
+    expect_of("[]", 1, "in vain for welcome");
+    expect_of("[{\"when\": \"connect\", \"always\": true, \"do\": [{\"text\": \"hello\"}]}]", 1,
+              "not strict");
+}
+END_TEST
+
+START_TEST(silent_acceptor) {
+    expect_of("[{\"when\": \"head\", \"always\": true, \"do\": [{\"http\": \"\"}]}]", 1,
+              "in vain for the answer to the handshake");
+}
+END_TEST
+
+START_TEST(closes_at_once) {
+    expect_of("[{\"when\": \"head\", \"always\": true, \"do\": [{\"close\": 0}]}]", 1,
+              "without a close frame");
+}
+END_TEST
+
+/* Greets, then says nothing: every scenario fails, none hangs, and the time stays bounded. */
+START_TEST(greets_and_falls_silent) {
+    expect_of("[{\"when\": \"connect\", \"always\": true, \"do\": [{\"text\": \"welcome\"}]}]", 1,
+              "not conformant");
+}
+END_TEST
+
+START_TEST(server_command_that_ends) {
+    expect((char *[]){"athena-conform", "server", "--exec", "false {port}", NULL}, 3,
+           "exit status 1 before it accepted");
+    expect((char *[]){"athena-conform", "server", "--exec", "/nowhere/server {port}", NULL}, 3,
+           "exit status 127");
+}
+END_TEST
+
+START_TEST(wrong_usage) {
+    expect((char *[]){"athena-conform", NULL}, 2, "usage");
+    expect((char *[]){"athena-conform", "sever", NULL}, 2, "usage");
+    expect((char *[]){"athena-conform", "server", NULL}, 2, "which server");
+    expect((char *[]){"athena-conform", "server", "--url", NULL}, 2, "--help");
+    expect((char *[]){"athena-conform", "server", "--frob", NULL}, 2, "--help");
+    expect((char *[]){"athena-conform", "server", "--exec", "x", NULL}, 2, "{port}");
+    expect((char *[]){"athena-conform", "server", "--url", "ws://x/", "--jobs", "0", NULL}, 2,
+           "--jobs 0");
+    expect((char *[]){"athena-conform", "server", "--url", "ws://x/", "--timeout", "x", NULL}, 2,
+           "--timeout x");
+    expect((char *[]){"athena-conform", "server", "--url", "ws://x/", "--seed", "-1", NULL}, 2,
+           "--seed -1");
+    expect((char *[]){"athena-conform", "server", "--url", "ws://x/", "--header", "x", NULL}, 2,
+           "NAME: VALUE");
+    expect((char *[]){"athena-conform", "server", "--url", "http://x/", NULL}, 3,
+           "must begin with ws://");
+    expect((char *[]){"athena-conform", "server", "--url", "ws://x/", "nothing/at-all", NULL}, 3,
+           "no scenario is called nothing/at-all");
+    expect((char *[]){"athena-conform", "server", "--list", "--scenarios", "/nowhere", NULL}, 3,
+           "no folder /nowhere");
+}
+END_TEST
+
+START_TEST(lists_and_helps) {
+    expect((char *[]){"athena-conform", "--help", NULL}, 0, "usage");
+    expect((char *[]){"athena-conform", "--version", NULL}, 0, "athena-conform ");
+    expect((char *[]){"athena-conform", "server", "--help", NULL}, 0, "--exec COMMAND");
+    expect((char *[]){"athena-conform", "server", "--list", "reconnect/*", NULL}, 0,
+           "reconnect/only-what-was-missed");
+    expect((char *[]){"athena-conform", "server", "--list", "--requirement", "ASP-LIVE-3", NULL}, 0,
+           "concurrent-push/two-writers-at-once");
+}
+END_TEST
+
+int main(void) {
+    Suite *suite = suite_create("program");
+    support_add(suite, "nothing listens", nothing_listens);
+    support_add(suite, "plain http", plain_http_server);
+    support_add(suite, "echo", echoing_websocket);
+    support_add(suite, "silent", silent_acceptor);
+    support_add(suite, "closes", closes_at_once);
+    support_add(suite, "falls silent", greets_and_falls_silent);
+    support_add(suite, "command ends", server_command_that_ends);
+    support_add(suite, "usage", wrong_usage);
+    support_add(suite, "list", lists_and_helps);
+    return support_main(suite);
+}
