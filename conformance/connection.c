@@ -126,8 +126,9 @@ static void take_event(struct connection *connection, const struct endpoint_even
         take_close(connection, event);
         break;
     case ENDPOINT_EVENT_FAULT:
-        refuse(connection, "ASP-WS-1", "the server broke RFC 6455: %s",
-               (const char *)event->bytes.at);
+        /* a faulty answer to the handshake breaks what the step that connects cites */
+        refuse(connection, connection->http_status != 0 ? "ASP-WS-1" : NULL,
+               "the server broke RFC 6455: %s", (const char *)event->bytes.at);
         break;
     }
 }

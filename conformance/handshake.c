@@ -106,7 +106,7 @@ const char *handshake_fault(const struct bytes *head, size_t head_len, const cha
     struct bytes extensions = {0};
     bool extended = handshake_header(head, head_len, "Sec-WebSocket-Extensions", &extensions);
     bytes_fini(&extensions);
-    return extended ? "the answer selects a WebSocket extension that was not offered" : NULL;
+    return extended ? "the answer selects a WebSocket extension" : NULL;
 }
 
 bool handshake_write_answer(const struct bytes *head, size_t head_len, struct bytes *out) {

@@ -107,7 +107,8 @@ static enum progress step_check(struct run *run, struct task *task, struct frame
     return progress;
 }
 
-/* ---- repeat, parallel ------------------------------------------------------------------------ */
+/* ---- repeat, if, parallel
+ * ------------------------------------------------------------------------ */
 
 static cJSON *evaluate_times(struct run *run, const struct frame *frame) {
     char *error = NULL;
@@ -135,6 +136,26 @@ static enum progress step_repeat(struct run *run, struct task *task, struct fram
     return run_expand(run, task, cJSON_Duplicate(step_member(frame, "steps"), true));
 }
 
+/* {"if": value, "is": expected, "steps": [...]}: plays the steps only when the value matches. */
+static enum progress step_if(struct run *run, struct task *task, struct frame *frame) {
+    char *error = NULL;
+    if (frame->memo != NULL)
+        return STEP_DONE;
+    frame->memo = cJSON_CreateTrue();
+    cJSON *value = value_evaluate(&run->scope, step_member(frame, "if"), &error);
+    cJSON *expected =
+        value != NULL ? value_evaluate(&run->scope, step_member(frame, "is"), &error) : NULL;
+    enum progress progress = STEP_DONE;
+    if (expected == NULL)
+        progress = run_broken(run, "if: %s", error);
+    else if (match_value(expected, value, NULL, NULL))
+        progress = run_expand(run, task, cJSON_Duplicate(step_member(frame, "steps"), true));
+    cJSON_Delete(value);
+    cJSON_Delete(expected);
+    free(error);
+    return progress;
+}
+
 static void begin_branches(struct task *task, struct frame *frame) {
     const cJSON *branches = step_member(frame, "parallel");
     const cJSON *branch;
@@ -157,6 +178,10 @@ static enum progress step_parallel(struct run *run, struct task *task, struct fr
     return all;
 }
 
-const struct step_kind STEPS_FLOW[] = {
-    {"server", step_server, false}, {"let", step_let, false},          {"check", step_check, false},
-    {"repeat", step_repeat, true},  {"parallel", step_parallel, true}, {NULL, NULL, false}};
+const struct step_kind STEPS_FLOW[] = {{"server", step_server, false},
+                                       {"let", step_let, false},
+                                       {"check", step_check, false},
+                                       {"repeat", step_repeat, true},
+                                       {"if", step_if, true},
+                                       {"parallel", step_parallel, true},
+                                       {NULL, NULL, false}};
