@@ -2,6 +2,7 @@
 
 #include "conformance/base64url.h"
 #include "conformance/json_strict.h"
+#include "conformance/json_write.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -225,7 +226,7 @@ void connection_service(struct connection *connection) {
 /* ---- Sending and ending ---------------------------------------------------------------------- */
 
 void connection_send(struct connection *connection, const cJSON *message) {
-    char *text = cJSON_PrintUnformatted(message);
+    char *text = json_write(message);
     transcript_add_message(connection->transcript, connection->name, TRANSCRIPT_SENT, message);
     endpoint_send_text(connection->endpoint, text, strlen(text));
     free(text);

@@ -1,6 +1,7 @@
 #include "conformance/match.h"
 
 #include "conformance/base64url.h"
+#include "conformance/json_write.h"
 #include "conformance/memory.h"
 #include "conformance/value.h"
 
@@ -56,7 +57,7 @@ char *match_brief(const cJSON *value) {
     if (value == NULL)
         return memory_copy_text("nothing");
     cJSON *brief = shorten(value);
-    char *text = cJSON_PrintUnformatted(brief);
+    char *text = json_write(brief);
     cJSON_Delete(brief);
     return text;
 }

@@ -2,6 +2,7 @@
 
 #include "conformance/clock.h"
 #include "conformance/file.h"
+#include "conformance/json_write.h"
 #include "conformance/memory.h"
 #include "conformance/run.h"
 
@@ -88,7 +89,7 @@ static _Noreturn void run_in_child(const struct runner *runner, const struct sce
     signal(SIGTERM, SIG_DFL);
     struct verdict verdict = judge(runner, scenario);
     cJSON *json = verdict_to_json(&verdict);
-    char *text = cJSON_PrintUnformatted(json);
+    char *text = json_write(json);
     size_t len = strlen(text);
     for (size_t at = 0; at < len;) {
         ssize_t put = write(out, text + at, len - at);

@@ -1,6 +1,7 @@
 #include "conformance/schema.h"
 
 #include "conformance/file.h"
+#include "conformance/json_write.h"
 #include "conformance/memory.h"
 
 #include <errno.h>
@@ -90,7 +91,7 @@ static bool check_const(const struct check *check, const cJSON *rule, const cJSO
     (void)schema;
     if (cJSON_Compare(rule, value, true))
         return true;
-    char *expected = cJSON_PrintUnformatted(rule);
+    char *expected = json_write(rule);
     refuse(check, "must be %s", expected);
     free(expected);
     return false;
@@ -104,7 +105,7 @@ static bool check_enum(const struct check *check, const cJSON *rule, const cJSON
         if (cJSON_Compare(allowed, value, true))
             return true;
     }
-    char *expected = cJSON_PrintUnformatted(rule);
+    char *expected = json_write(rule);
     refuse(check, "must be one of %s", expected);
     free(expected);
     return false;

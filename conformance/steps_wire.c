@@ -1,5 +1,6 @@
 /* Steps on single connections: handshake, messages, frames, endings. */
 #include "conformance/base64url.h"
+#include "conformance/json_write.h"
 #include "conformance/match.h"
 #include "conformance/memory.h"
 #include "conformance/run.h"
@@ -168,7 +169,7 @@ static void read_payload(const cJSON *frame, struct bytes *out) {
     } else if (cJSON_IsString(payload)) {
         bytes_append(out, payload->valuestring, strlen(payload->valuestring));
     } else if (payload != NULL) {
-        char *text = cJSON_PrintUnformatted(payload);
+        char *text = json_write(payload);
         bytes_append(out, text, strlen(text));
         free(text);
     }
@@ -214,7 +215,7 @@ static enum progress step_send_fragmented(struct run *run, struct task *task, st
     struct connection *connection = living_connection(run, frame);
     if (connection == NULL)
         return STEP_FAILED;
-    char *text = cJSON_PrintUnformatted(step_member(frame, "send_fragmented"));
+    char *text = json_write(step_member(frame, "send_fragmented"));
     size_t len = strlen(text);
     size_t pieces = (size_t)step_number(frame, "pieces", 2);
     transcript_add(&run->transcript, connection->name, TRANSCRIPT_SENT,

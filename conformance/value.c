@@ -2,6 +2,7 @@
 
 #include "conformance/base64url.h"
 #include "conformance/document.h"
+#include "conformance/json_write.h"
 #include "conformance/match.h"
 #include "conformance/memory.h"
 
@@ -215,6 +216,16 @@ static cJSON *compute_sum(const struct scope *scope, const cJSON *argument, char
     return cJSON_CreateNumber(sum);
 }
 
+/* {"$difference": [5, 2]}. */
+static cJSON *compute_difference(const struct scope *scope, const cJSON *argument, char **error) {
+    (void)scope;
+    const cJSON *from = cJSON_GetArrayItem(argument, 0);
+    const cJSON *less = cJSON_GetArrayItem(argument, 1);
+    if (!cJSON_IsNumber(from) || !cJSON_IsNumber(less))
+        return fail(error, "$difference: two numbers were expected");
+    return cJSON_CreateNumber(from->valuedouble - less->valuedouble);
+}
+
 /* {"$min": [1, 2]}. */
 static cJSON *compute_min(const struct scope *scope, const cJSON *argument, char **error) {
     (void)scope;
@@ -258,8 +269,7 @@ static cJSON *compute_reverse(const struct scope *scope, const cJSON *argument, 
 }
 
 static void append_value(struct bytes *out, const cJSON *value) {
-    char *text = cJSON_IsString(value) ? memory_copy_text(value->valuestring)
-                                       : cJSON_PrintUnformatted(value);
+    char *text = cJSON_IsString(value) ? memory_copy_text(value->valuestring) : json_write(value);
     bytes_append(out, text, strlen(text));
     free(text);
 }
@@ -351,13 +361,21 @@ static cJSON *compute_flip(const struct scope *scope, const cJSON *argument, cha
 static const struct {
     const char *name;
     operator_function *compute;
-} OPERATORS[] = {{"$changes", compute_changes}, {"$ids", compute_ids},
-                 {"$digest", compute_digest},   {"$proof", compute_proof},
-                 {"$count", compute_count},     {"$sum", compute_sum},
-                 {"$min", compute_min},         {"$slice", compute_slice},
-                 {"$reverse", compute_reverse}, {"$text", compute_text},
-                 {"$repeat", compute_repeat},   {"$random", compute_random},
-                 {"$hex", compute_hex},         {"$change_id", compute_change_id},
+} OPERATORS[] = {{"$changes", compute_changes},
+                 {"$ids", compute_ids},
+                 {"$digest", compute_digest},
+                 {"$proof", compute_proof},
+                 {"$count", compute_count},
+                 {"$sum", compute_sum},
+                 {"$difference", compute_difference},
+                 {"$min", compute_min},
+                 {"$slice", compute_slice},
+                 {"$reverse", compute_reverse},
+                 {"$text", compute_text},
+                 {"$repeat", compute_repeat},
+                 {"$random", compute_random},
+                 {"$hex", compute_hex},
+                 {"$change_id", compute_change_id},
                  {"$flip", compute_flip}};
 
 /* ---- Evaluation ------------------------------------------------------------------------------ */

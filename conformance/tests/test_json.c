@@ -1,5 +1,6 @@
-/* The strict reading of what a server sends: every rule refuses, and nothing else does. */
+/* The strict reading of what a server sends: every rule refuses, nothing else does; and writing. */
 #include "conformance/json_strict.h"
+#include "conformance/json_write.h"
 #include "conformance/memory.h"
 #include "conformance/tests/support_main.h"
 
@@ -113,11 +114,23 @@ START_TEST(every_prefix_is_refused) {
 }
 END_TEST
 
+START_TEST(integers_are_written_in_digits) {
+    static const char text[] =
+        "{\"a\":[9007199254740991,0,-1,0.5,true,null],\"\\\"b\":{\"\":\"\\u0001Ã©\"},\"c\":{}}";
+    cJSON *value = cJSON_Parse(text);
+    char *written = json_write(value);
+    ck_assert_str_eq(written, text);
+    free(written);
+    cJSON_Delete(value);
+}
+END_TEST
+
 int main(void) {
-    Suite *suite = suite_create("strict JSON");
+    Suite *suite = suite_create("JSON");
     support_add(suite, "valid", valid_texts_pass);
     support_add(suite, "violations", violations_are_refused);
     support_add(suite, "members", members_are_bounded);
     support_add(suite, "prefixes", every_prefix_is_refused);
+    support_add(suite, "writing", integers_are_written_in_digits);
     return support_main(suite);
 }
