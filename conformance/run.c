@@ -3,6 +3,7 @@
 #include "conformance/clock.h"
 #include "conformance/match.h"
 #include "conformance/memory.h"
+#include "conformance/printable.h"
 
 #include <poll.h>
 #include <stdlib.h>
@@ -51,7 +52,8 @@ static void conclude(struct run *run, enum verdict_status status, const char *re
     if (requirement == NULL)
         requirement = cited_requirement(run);
     verdict->status = status;
-    verdict->message = message;
+    verdict->message = printable_copy(message);
+    free(message);
     if (status == VERDICT_FAIL && requirement != NULL)
         verdict->requirement = memory_copy_text(requirement);
     verdict->line = line_of_step(run);

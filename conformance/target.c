@@ -3,6 +3,7 @@
 #include "conformance/clock.h"
 #include "conformance/file.h"
 #include "conformance/memory.h"
+#include "conformance/printable.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -317,7 +318,7 @@ char *target_log_tail(const struct target *target) {
     if (text == NULL)
         return memory_copy_text("");
     size_t len = strlen(text);
-    char *tail = memory_copy_text(text + (len > LOG_TAIL_BYTES ? len - LOG_TAIL_BYTES : 0));
+    char *tail = printable_copy(text + (len > LOG_TAIL_BYTES ? len - LOG_TAIL_BYTES : 0));
     free(text);
     return tail;
 }

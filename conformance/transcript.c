@@ -3,6 +3,7 @@
 #include "conformance/clock.h"
 #include "conformance/match.h"
 #include "conformance/memory.h"
+#include "conformance/printable.h"
 
 #include <stdlib.h>
 
@@ -20,12 +21,14 @@ void transcript_add(struct transcript *transcript, const char *who, enum transcr
                     const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
-    char *text = memory_format_list(format, arguments);
+    char *raw = memory_format_list(format, arguments);
     va_end(arguments);
+    char *text = printable_copy(raw);
     char **line = &transcript->lines[transcript->len++ % TRANSCRIPT_LINES_MAX];
     double ms = (double)(clock_now_us() - transcript->start_us) / 1000;
     free(*line);
     *line = memory_format("%9.2f ms  %-8s %c %s", ms, who, kind, text);
+    free(raw);
     free(text);
 }
 

@@ -2,6 +2,7 @@
 #include "conformance/json_strict.h"
 #include "conformance/json_write.h"
 #include "conformance/memory.h"
+#include "conformance/printable.h"
 #include "conformance/tests/support_main.h"
 
 #include <stdlib.h>
@@ -115,13 +116,30 @@ START_TEST(every_prefix_is_refused) {
 END_TEST
 
 START_TEST(integers_are_written_in_digits) {
-    static const char text[] =
-        "{\"a\":[9007199254740991,0,-1,0.5,true,null],\"\\\"b\":{\"\":\"\\u0001Ã©\"},\"c\":{}}";
+    static const char text[] = "{\"a\":[9007199254740991,0,-1,0.5,true,null],\"\\\"b\":{\"\":"
+                               "\"\\u0001\xc3\xa9\"},\"c\":{}}";
     cJSON *value = cJSON_Parse(text);
     char *written = json_write(value);
     ck_assert_str_eq(written, text);
     free(written);
     cJSON_Delete(value);
+}
+END_TEST
+
+START_TEST(printable_texts_have_no_control) {
+    static const char *const rows[][2] = {
+        {"", ""},
+        {"plain\ntext \xc3\xa9 \xf0\x9f\x98\x80", "plain\ntext \xc3\xa9 \xf0\x9f\x98\x80"},
+        {"\033[31m\r\x7f", "\\x1b[31m\\x0d\\x7f"},
+        {"\xc3(\xff", "\\xc3(\\xff"},
+        {"\xc2\x9b", "\\xc2\\x9b"},
+        {"\xf0\x9f\x98", "\\xf0\\x9f\\x98"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char *text = printable_copy(rows[i][0]);
+        ck_assert_str_eq(text, rows[i][1]);
+        free(text);
+    }
 }
 END_TEST
 
@@ -132,5 +150,6 @@ int main(void) {
     support_add(suite, "members", members_are_bounded);
     support_add(suite, "prefixes", every_prefix_is_refused);
     support_add(suite, "writing", integers_are_written_in_digits);
+    support_add(suite, "printable", printable_texts_have_no_control);
     return support_main(suite);
 }

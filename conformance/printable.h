@@ -1,0 +1,9 @@
+/* Text from a server, made fit for a terminal and a report. */
+#ifndef CONFORM_PRINTABLE_H
+#define CONFORM_PRINTABLE_H
+
+/* A copy in which control characters (line feeds excepted) and bytes that are not UTF-8 are written
+ * \xNN. free() it. */
+char *printable_copy(const char *text);
+
+#endif
