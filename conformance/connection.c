@@ -196,12 +196,10 @@ static void write_some(struct connection *connection) {
         ssize_t put = stream_write(connection->stream, output->at, output->len);
         if (put > 0)
             bytes_drop(output, (size_t)put);
-        else if (put == STREAM_AGAIN)
-            break;
-        else if (connection->paused)
+        else if (put != STREAM_AGAIN && connection->paused)
             end(connection, CONNECTION_RESET, false);
         else
-            break; /* what the server said before it ended is still to be read */
+            break; /* full; or broken, and what the server said before is still to be read */
     }
     if (connection->stream != NULL && output->len == 0 && connection->ending == CONNECTION_CLOSED)
         end(connection, CONNECTION_CLOSED, false);

@@ -308,7 +308,8 @@ void endpoint_send_close(struct endpoint *endpoint, int code, const char *reason
     if (endpoint->close_sent)
         return;
     endpoint->close_sent = true;
-    memcpy(payload + 2, reason, len);
+    for (size_t i = 0; i < len; i++)
+        payload[2 + i] = (uint8_t)reason[i];
     endpoint_send_frame(endpoint, &(struct endpoint_frame){.fin = true,
                                                            .opcode = ENDPOINT_CLOSE,
                                                            .masked = endpoint->client,

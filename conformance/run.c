@@ -9,7 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct step_kind *const STEP_TABLES[] = {STEPS_WIRE, STEPS_SYNC, STEPS_FLOW};
+enum { STEP_TABLES_LEN = 3 };
+static const struct step_kind *const STEP_TABLES[STEP_TABLES_LEN] = {STEPS_WIRE, STEPS_SYNC,
+                                                                     STEPS_FLOW};
 
 /* ---- Verdicts -------------------------------------------------------------------------------- */
 
@@ -199,7 +201,7 @@ enum progress run_expand(struct run *run, struct task *task, cJSON *steps) {
 }
 
 static const struct step_kind *find_kind(const char *verb) {
-    for (size_t i = 0; i < sizeof STEP_TABLES / sizeof *STEP_TABLES; i++)
+    for (size_t i = 0; i < STEP_TABLES_LEN; i++)
         for (const struct step_kind *kind = STEP_TABLES[i]; kind->verb != NULL; kind++)
             if (strcmp(kind->verb, verb) == 0)
                 return kind;

@@ -376,7 +376,8 @@ static const regex_t *compile(struct schema_set *set, const cJSON *rule) {
     pattern->rule = rule;
     pattern->valid = cJSON_IsString(rule) &&
                      regcomp(&pattern->regex, rule->valuestring, REG_EXTENDED | REG_NOSUB) == 0;
-    set->patterns = memory_grow(set->patterns, (set->patterns_len + 1) * sizeof *set->patterns);
+    set->patterns =
+        memory_grow(set->patterns, (set->patterns_len + 1) * sizeof(struct schema_pattern *));
     set->patterns[set->patterns_len++] = pattern;
     return pattern->valid ? &pattern->regex : NULL;
 }

@@ -110,7 +110,7 @@ static enum progress step_changes(struct run *run, struct task *task, struct fra
     if (document == NULL)
         return STEP_FAILED;
     cJSON *changes = cJSON_CreateArray();
-    for (double i = step_number(frame, "count", 0); i > 0; i--)
+    for (int left = (int)step_number(frame, "count", 0); left > 0; left--)
         cJSON_AddItemToArray(changes, make_change(run, frame, document));
     value_set(&run->scope, step_text(frame, "changes"), changes);
     return STEP_DONE;

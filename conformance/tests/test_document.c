@@ -19,8 +19,8 @@ static const char PROOF[] =
 
 static void derive_example(struct document *document) {
     uint8_t secret[DOCUMENT_SECRET_BYTES];
-    for (uint8_t i = 0; i < sizeof secret; i++)
-        secret[i] = i;
+    for (size_t i = 0; i < sizeof secret; i++)
+        secret[i] = (uint8_t)i;
     document_derive(document, secret);
 }
 
@@ -52,7 +52,7 @@ START_TEST(proof_of_the_example) {
     uint8_t challenge[32];
     uint8_t proof[DOCUMENT_PROOF_BYTES];
     derive_example(&document);
-    for (uint8_t i = 0; i < sizeof challenge; i++)
+    for (size_t i = 0; i < sizeof challenge; i++)
         challenge[i] = (uint8_t)(0x20 + i);
     document_prove(&document, challenge, sizeof challenge, document.id, "sync.example.org", proof);
     assert_text(proof, sizeof proof, PROOF);
