@@ -22,6 +22,12 @@ void bench_require_memory(const void *at) {
         bench_fail("out of memory");
 }
 
+void *bench_take(size_t count, size_t size) {
+    void *at = calloc(count, size);
+    bench_require_memory(at);
+    return at;
+}
+
 static double read_clock(clockid_t clock) {
     struct timespec time;
     clock_gettime(clock, &time);

@@ -42,6 +42,8 @@ enum { BENCH_PLAIN_BYTES = 100, BENCH_TIMEOUT_MS = 60000 };
  * rather than not at all. */
 _Noreturn void bench_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void bench_require_memory(const void *at);
+/* Zeroed; free() it. */
+void *bench_take(size_t count, size_t size) __attribute__((returns_nonnull));
 
 double bench_now(void);            /* seconds of the monotonic clock */
 double bench_processor_time(void); /* seconds that this process has used, all threads */
@@ -52,9 +54,6 @@ void bench_fresh_path(const struct bench *bench, char *path, size_t size, const 
 /* The measures, in the order of the table. */
 void measure_limits(struct bench *bench);
 void measure_push(struct bench *bench);
-void measure_pull(struct bench *bench);
-void measure_reconnect(struct bench *bench);
-void measure_missing(struct bench *bench);
 void measure_fanout(struct bench *bench);
 void measure_idle(struct bench *bench);
 void measure_startup(struct bench *bench);

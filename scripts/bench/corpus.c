@@ -51,15 +51,14 @@ static struct athena_change_view seal(const struct corpus *corpus, struct sealed
 
 void corpus_frame_pushes(const struct corpus *corpus, struct athena_buf *frames, size_t first,
                          size_t count, size_t per_message) {
-    struct sealed *sealed = calloc(per_message, sizeof *sealed);
-    struct athena_change_view *changes = calloc(per_message, sizeof *changes);
-    bench_require_memory(sealed && changes ? sealed : NULL);
+    struct sealed *sealed = bench_take(per_message, sizeof *sealed);
+    struct athena_change_view *changes = bench_take(per_message, sizeof *changes);
     struct athena_message push = {.type = ATHENA_PUSH, .has_req = true, .has_doc = true};
     memcpy(push.doc, corpus->keys.doc, sizeof push.doc);
     push.changes = changes;
     struct athena_buf json = {0};
     for (size_t done = 0; done < count; done += push.changes_len) {
-        push.req++;
+        push.req = first + done;
         push.changes_len = count - done < per_message ? count - done : per_message;
         for (size_t i = 0; i < push.changes_len; i++)
             changes[i] = seal(corpus, &sealed[i], first + done + i);

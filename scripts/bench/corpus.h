@@ -17,8 +17,8 @@ struct corpus {
 /* A new document. */
 void corpus_init(struct corpus *corpus);
 
-/* Appends the frames that push changes first..first+count-1, so many in each message; `req` counts
- * from 1 in each call. */
+/* Appends the frames that push changes first..first+count-1, so many in each message; `req` is the
+ * number of a message's first change. */
 void corpus_frame_pushes(const struct corpus *corpus, struct athena_buf *frames, size_t first,
                          size_t count, size_t per_message);
 /* The number a change's id ends in. */

@@ -5,6 +5,8 @@
 #include <poll.h>
 #include <string.h>
 
+enum { PRELOAD_PER_MESSAGE = 500 };
+
 void peer_decode(const struct peer *peer, struct athena_message *message,
                  struct athena_text_view json) {
     struct athena_error error;
@@ -37,13 +39,14 @@ static void request(struct peer *peer, struct athena_buf *frames, struct athena_
     wire_flush(&peer->wire);
 }
 
-void peer_open(struct peer *peer, struct bench *bench, const struct athena_url *url,
+void peer_open(struct peer *peer, struct bench *bench, const struct server *server,
                const struct corpus *corpus, unsigned source) {
-    struct athena_text_view authority = {url->authority, strlen(url->authority)};
+    struct athena_text_view authority = {server_authority(server),
+                                         strlen(server_authority(server))};
     struct athena_message message, open = {.type = ATHENA_OPEN, .authority = authority};
     struct athena_buf frames = {0};
     *peer = (struct peer){.decoder = bench->decoder, .corpus = corpus};
-    wire_connect(&peer->wire, url, source);
+    wire_connect(&peer->wire, &server->url, source);
     receive(peer, &message, ATHENA_WELCOME);
     athena_proof_sign(open.proof, &corpus->keys, message.challenge, authority);
     request(peer, &frames, &open);
@@ -88,4 +91,15 @@ size_t peer_pull(struct peer *peer) {
     }
     athena_buf_fini(&frames);
     return count;
+}
+
+void peer_preload(struct bench *bench, const struct server *server, const struct corpus *corpus,
+                  size_t first, size_t count) {
+    struct peer peer;
+    struct athena_buf frames = {0};
+    corpus_frame_pushes(corpus, &frames, first, count, PRELOAD_PER_MESSAGE);
+    peer_open(&peer, bench, server, corpus, 0);
+    peer_push(&peer, &frames, (count + PRELOAD_PER_MESSAGE - 1) / PRELOAD_PER_MESSAGE);
+    peer_close(&peer);
+    athena_buf_fini(&frames);
 }

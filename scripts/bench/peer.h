@@ -3,6 +3,7 @@
 #define BENCH_PEER_H
 
 #include "scripts/bench/corpus.h"
+#include "scripts/bench/server.h"
 #include "scripts/bench/wire.h"
 
 struct bench;
@@ -16,7 +17,7 @@ struct peer {
 };
 
 /* Connects, proves the corpus' document and opens it. */
-void peer_open(struct peer *peer, struct bench *bench, const struct athena_url *url,
+void peer_open(struct peer *peer, struct bench *bench, const struct server *server,
                const struct corpus *corpus, unsigned source);
 void peer_close(struct peer *peer);
 
@@ -30,5 +31,9 @@ void peer_expect_stored(struct peer *peer, struct athena_text_view json);
 void peer_push(struct peer *peer, const struct athena_buf *frames, size_t messages);
 /* Reads the whole log in pages, each asked for when the one before has come: how many changes. */
 size_t peer_pull(struct peer *peer);
+
+/* Puts changes first..first+count-1 onto the server, on a connection of its own. */
+void peer_preload(struct bench *bench, const struct server *server, const struct corpus *corpus,
+                  size_t first, size_t count);
 
 #endif

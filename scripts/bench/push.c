@@ -29,7 +29,7 @@ static void push_once(struct bench *bench, struct server *server, const struct p
     struct athena_buf frames = {0};
     corpus_init(&corpus);
     corpus_frame_pushes(&corpus, &frames, 0, shape->changes, shape->per_message);
-    peer_open(&peer, bench, &server->url, &corpus, 0);
+    peer_open(&peer, bench, server, &corpus, 0);
     double commits = server_metric(server, METRIC_COMMITS);
     double server_start = program_processor_time(&server->program);
     double own_start = bench_processor_time(), start = bench_now();

@@ -26,14 +26,16 @@ static void read_url(struct server *server) {
                                 &error) != ATHENA_OK)
         bench_fail("the server's first line is \"%s\": %s", line, error.text);
     server->url = url;
+    snprintf(server->url_text, sizeof server->url_text, "ws://%s/", url.authority);
 }
 
-void server_restart(struct server *server, struct bench *bench, const char *name) {
+void server_restart(struct server *server, struct bench *bench) {
     char path[PATH_MAX];
     snprintf(path, sizeof path, "%s/athena-syncd", bench->programs);
-    const char *argv[] = {
-        path, "--listen", "127.0.0.1:0", "--data", server->folder, name ? "--authority" : NULL,
-        name, NULL};
+    const char *argv[] = {path,           "--listen",
+                          "127.0.0.1:0",  "--data",
+                          server->folder, server->name ? "--authority" : NULL,
+                          server->name,   NULL};
     double start = bench_now();
     program_start(&server->program, argv);
     read_url(server);
@@ -41,9 +43,13 @@ void server_restart(struct server *server, struct bench *bench, const char *name
 }
 
 void server_start(struct server *server, struct bench *bench, const char *name) {
-    *server = (struct server){0};
+    *server = (struct server){.name = name};
     bench_fresh_path(bench, server->folder, sizeof server->folder, "server");
-    server_restart(server, bench, name);
+    server_restart(server, bench);
+}
+
+const char *server_authority(const struct server *server) {
+    return server->name ? server->name : server->url.authority;
 }
 
 void server_end(struct server *server) {

@@ -12,14 +12,18 @@ struct bench;
 struct server {
     struct program program;
     char folder[PATH_MAX];
+    const char *name; /* an authority given at the start, or NULL */
     struct athena_url url;
+    char url_text[ATHENA_AUTHORITY_TEXT_MAX + 8];
     double start_s; /* from fork to its first line */
 };
 
-/* On a fresh folder; `name` (may be NULL) is one more authority it answers to. */
+/* On a fresh folder; `name` (may be NULL, is borrowed) is the authority that clients dial. */
 void server_start(struct server *server, struct bench *bench, const char *name);
 /* Again, on the folder it has. */
-void server_restart(struct server *server, struct bench *bench, const char *name);
+void server_restart(struct server *server, struct bench *bench);
+/* What clients sign. */
+const char *server_authority(const struct server *server);
 /* Ends it and removes its folder. */
 void server_end(struct server *server);
 /* The value of one of the numbers at /metrics; -1 when there is none of this name. */
