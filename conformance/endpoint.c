@@ -201,10 +201,11 @@ static void finish_close(struct endpoint *endpoint) {
         fault(endpoint, "a close frame with one byte");
         return;
     }
-    int code = payload->len >= 2 ? payload->at[0] << 8 | payload->at[1] : NO_CLOSE_CODE;
-    size_t reason_at = payload->len >= 2 ? 2 : 0;
-    emit(endpoint, ENDPOINT_EVENT_CLOSE, code, payload->at + reason_at, payload->len - reason_at);
-    endpoint_send_close(endpoint, payload->len >= 2 ? code : 0, "");
+    bool has_code = payload->len >= 2;
+    int code = has_code ? payload->at[0] << 8 | payload->at[1] : NO_CLOSE_CODE;
+    emit(endpoint, ENDPOINT_EVENT_CLOSE, code, has_code ? payload->at + 2 : NULL,
+         has_code ? payload->len - 2 : 0);
+    endpoint_send_close(endpoint, has_code ? code : 0, "");
     endpoint->phase = PHASE_OVER;
 }
 

@@ -302,8 +302,12 @@ bool target_save(struct target *target, const char *name, char **error) {
 bool target_restore(struct target *target, const char *name, char **error) {
     char *data = path_in(target, "data", "");
     char *copy = path_in(target, "saved-", name);
-    folder_remove(data);
-    bool ok = folder_copy(copy, data, error);
+    bool ok = access(copy, R_OK) == 0;
+    if (!ok)
+        *error = memory_format("%s: %s", copy, strerror(errno));
+    if (ok)
+        folder_remove(data);
+    ok = ok && folder_copy(copy, data, error);
     free(data);
     free(copy);
     return ok;
