@@ -6,6 +6,8 @@
 
 #define VARIANT sodium_base64_VARIANT_URLSAFE_NO_PADDING
 
+static const char ALPHABET[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
 char *base64url_encode(const void *bytes, size_t len) {
     size_t capacity = sodium_base64_encoded_len(len, VARIANT);
     return sodium_bin2base64(memory_take(capacity), capacity, bytes, len, VARIANT);
@@ -13,6 +15,8 @@ char *base64url_encode(const void *bytes, size_t len) {
 
 bool base64url_decode(const char *text, struct bytes *out) {
     size_t text_len = strlen(text);
+    if (strspn(text, ALPHABET) != text_len) /* libsodium 1.0.18 takes some bytes above 0x7F */
+        return false;
     size_t capacity = text_len / 4 * 3 + 3;
     uint8_t *bytes = memory_take(capacity);
     size_t len = 0;

@@ -1,127 +1,224 @@
-/* Keys, proof, envelope and digest against the worked example of the specification. */
+/* Keys, proof, envelope, digest and base64url against fixtures/vectors; and seeded entropy. */
 #include "conformance/base64url.h"
 #include "conformance/document.h"
 #include "conformance/entropy.h"
+#include "conformance/file.h"
 #include "conformance/tests/support_main.h"
 
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 
-static const char CHANGE_ID[] =
-    "a8f5f167f44f4964e6c998dee827110c:7d444840-9dc0-41d1-b245-5ffdce74fad2";
-static const char DATA[] =
-    "AfscS6gmHMQKAB64-BxXhE0BccqisVVyfNyf13LpNI51PRFB_-DKzfzoqAExQI4sYsiz96bj3R9TTtpPOp-"
-    "8DsdfZRTOGb_ZdIMp7UgZQMY0CS5y0XiK6C0zEtrJtICFhARg91xwRQLy-kCkSRNFT2xmftHN4tFpHPeGNO"
-    "EzKLZLWQFX1Bvre0ZmNR215mhgnW2cmHGFTxX4IgXg7a1qj2GTjgA1OurqRA";
-static const char PROOF[] =
-    "3zy2yMHY-MpljV9LCkTDC7sQhYomhcv9kRt8a6Gsc_8F_lHnyMrWf4sCqkJJzICepsw8Hu3ZzPEnpfQsgpSyCw";
-
-static void derive_example(struct document *document) {
-    uint8_t secret[DOCUMENT_SECRET_BYTES];
-    for (size_t i = 0; i < sizeof secret; i++)
-        secret[i] = (uint8_t)i;
-    document_derive(document, secret);
+static cJSON *load_vectors(const char *name) {
+    char *error = NULL;
+    char *relative = memory_format("fixtures/vectors/%s.json", name);
+    char *path = support_source(relative);
+    cJSON *vectors = file_read_json(path, &error);
+    ck_assert_msg(vectors != NULL, "%s", error);
+    free(relative);
+    free(path);
+    return vectors;
 }
 
-static void assert_text(const void *bytes, size_t len, const char *expected) {
-    char *text = base64url_encode(bytes, len);
-    ck_assert_str_eq(text, expected);
-    free(text);
+static const char *text_of(const cJSON *vector, const char *name) {
+    return cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(vector, name));
 }
 
-START_TEST(keys_of_the_example) {
-    struct document document;
-    derive_example(&document);
-    assert_text(document.id, sizeof document.id, "G5M8PUoqJGxKDJWr_JXtK_rDcpUvX6Xfyf5FoMlScfI");
+/* Bytes of a member in hexadecimal, or by the rule {"repeat", "times"}. */
+static struct bytes bytes_of(const cJSON *vector, const char *name) {
+    const cJSON *member = cJSON_GetObjectItemCaseSensitive(vector, name);
+    bool rule = cJSON_IsObject(member);
+    const char *hex = rule ? text_of(member, "repeat") : cJSON_GetStringValue(member);
+    int times = rule ? cJSON_GetObjectItem(member, "times")->valueint : 1;
+    struct bytes out = {0};
+    size_t len = 0;
+    ck_assert_msg(hex != NULL, "%s: %s", text_of(vector, "name"), name);
+    uint8_t *once = memory_take(strlen(hex) / 2);
+    ck_assert_int_eq(sodium_hex2bin(once, strlen(hex) / 2, hex, strlen(hex), NULL, &len, NULL), 0);
+    for (int i = 0; i < times; i++)
+        bytes_append(&out, once, len);
+    free(once);
+    return out;
+}
+
+static void expect_bytes(const cJSON *vector, const char *name, const void *bytes, size_t len) {
+    struct bytes expected = bytes_of(vector, name);
+    ck_assert_msg(len == expected.len && (len == 0 || memcmp(bytes, expected.at, len) == 0),
+                  "%s: %s differs", text_of(vector, "name"), name);
+    bytes_fini(&expected);
+}
+
+/* Long results are given by their length, hash and ends. */
+static void expect_summary(const cJSON *vector, const char *name, const struct bytes *bytes) {
+    const cJSON *summary = cJSON_GetObjectItemCaseSensitive(vector, name);
+    uint8_t hash[32];
+    if (!cJSON_IsObject(summary)) {
+        expect_bytes(vector, name, bytes->at, bytes->len);
+        return;
+    }
+    crypto_generichash(hash, sizeof hash, bytes->at, bytes->len, NULL, 0);
+    ck_assert_int_eq(cJSON_GetObjectItem(summary, "length")->valueint, (int)bytes->len);
+    expect_bytes(summary, "blake2b_256", hash, sizeof hash);
+}
+
+static void derive(const cJSON *vector, struct document *document) {
+    struct bytes secret = bytes_of(vector, "secret");
+    ck_assert_uint_eq(secret.len, DOCUMENT_SECRET_BYTES);
+    document_derive(document, secret.at);
+    bytes_fini(&secret);
+}
+
+START_TEST(keys_fit_the_vectors) {
+    cJSON *file = load_vectors("keys");
+    const cJSON *vector;
+    cJSON_ArrayForEach(vector, cJSON_GetObjectItem(file, "vectors")) {
+        struct document document;
+        derive(vector, &document);
+        expect_bytes(vector, "doc", document.id, sizeof document.id);
+        expect_bytes(vector, "sign_seed", document.sign_key, 32);
+        expect_bytes(vector, "content_key", document.content_key, sizeof document.content_key);
+        expect_bytes(vector, "nonce_key", document.nonce_key, sizeof document.nonce_key);
+        char *text = base64url_encode(document.id, sizeof document.id);
+        ck_assert_str_eq(text, text_of(vector, "doc_text"));
+        free(text);
+    }
+    cJSON_Delete(file);
 }
 END_TEST
 
-START_TEST(envelope_of_the_example) {
-    struct document document;
-    struct bytes data = {0};
-    derive_example(&document);
-    document_seal(&document, CHANGE_ID, (const uint8_t *)"hello", 5, &data);
-    assert_text(data.at, data.len, DATA);
-    bytes_fini(&data);
+START_TEST(envelopes_fit_the_vectors) {
+    cJSON *file = load_vectors("envelope");
+    const cJSON *vector;
+    cJSON_ArrayForEach(vector, cJSON_GetObjectItem(file, "valid")) {
+        struct document document;
+        struct bytes plain = bytes_of(vector, "plain");
+        struct bytes data = {0};
+        derive(vector, &document);
+        document_seal(&document, text_of(vector, "id"), plain.at, plain.len, &data);
+        expect_summary(vector, "data", &data);
+        bytes_fini(&plain);
+        bytes_fini(&data);
+    }
+    cJSON_Delete(file);
 }
 END_TEST
 
-START_TEST(proof_of_the_example) {
-    struct document document;
-    uint8_t challenge[32];
-    uint8_t proof[DOCUMENT_PROOF_BYTES];
-    derive_example(&document);
-    for (size_t i = 0; i < sizeof challenge; i++)
-        challenge[i] = (uint8_t)(0x20 + i);
-    document_prove(&document, challenge, sizeof challenge, document.id, "sync.example.org", proof);
-    assert_text(proof, sizeof proof, PROOF);
+START_TEST(proofs_fit_the_vectors) {
+    cJSON *file = load_vectors("proof");
+    const cJSON *vector;
+    unsigned made = 0;
+    cJSON_ArrayForEach(vector, cJSON_GetObjectItem(file, "vectors")) {
+        struct document document;
+        uint8_t proof[DOCUMENT_PROOF_BYTES];
+        if (text_of(vector, "secret") == NULL)
+            continue;
+        struct bytes challenge = bytes_of(vector, "challenge");
+        derive(vector, &document);
+        document_prove(&document, challenge.at, challenge.len, document.id,
+                       text_of(vector, "authority"), proof);
+        expect_bytes(vector, "proof", proof, sizeof proof);
+        bytes_fini(&challenge);
+        made++;
+    }
+    ck_assert_uint_gt(made, 0);
+    cJSON_Delete(file);
 }
 END_TEST
 
-START_TEST(digest_of_the_example) {
+START_TEST(digests_fit_the_vectors) {
+    cJSON *file = load_vectors("digest");
+    const cJSON *vector;
+    cJSON_ArrayForEach(vector, cJSON_GetObjectItem(file, "items")) {
+        uint8_t digest[DOCUMENT_DIGEST_BYTES] = {0};
+        struct bytes data = bytes_of(vector, "data");
+        document_digest_add(digest, text_of(vector, "id"), data.at, data.len);
+        expect_bytes(vector, "item_hash", digest, sizeof digest);
+        bytes_fini(&data);
+    }
+    cJSON_Delete(file);
+}
+END_TEST
+
+/* The sum of the first two items is in the specification's appendix A.4. */
+START_TEST(digests_add_up) {
+    cJSON *file = load_vectors("digest");
+    const cJSON *items = cJSON_GetObjectItem(file, "items");
     uint8_t digest[DOCUMENT_DIGEST_BYTES] = {0};
-    struct bytes data = {0};
-    ck_assert(base64url_decode(DATA, &data));
-    document_digest_add(digest, CHANGE_ID, data.at, data.len);
-    assert_text(digest, sizeof digest, "3NNA8e0w9P-mVDa1yqJui1upvluQqefC4LXCbXkV1xY");
-    bytes_fini(&data);
+    for (int i = 0; i < 2; i++) {
+        struct bytes data = bytes_of(cJSON_GetArrayItem(items, i), "data");
+        document_digest_add(digest, text_of(cJSON_GetArrayItem(items, i), "id"), data.at, data.len);
+        bytes_fini(&data);
+    }
+    char *text = base64url_encode(digest, sizeof digest);
+    ck_assert_str_eq(text, "DC-F3RqR1G9VGud_tfgpJmuaOFtB6NBlLO8p6tZZfIc");
+    free(text);
+    cJSON_Delete(file);
 }
 END_TEST
 
-START_TEST(padded_lengths_of_the_table) {
-    static const size_t table[][2] = {
-        {0, 128},     {1, 128},     {126, 128},     {127, 128},         {128, 144},
-        {143, 144},   {144, 160},   {255, 256},     {256, 272},         {1000, 1024},
-        {1023, 1024}, {1024, 1088}, {65535, 65536}, {1048575, 1048576}, {1048576, 1081344}};
-    for (size_t i = 0; i < sizeof table / sizeof *table; i++)
-        ck_assert_uint_eq(document_padded_bytes(table[i][0]), table[i][1]);
+START_TEST(padded_lengths_fit_the_vectors) {
+    cJSON *file = load_vectors("padding");
+    const cJSON *vector;
+    cJSON_ArrayForEach(vector, cJSON_GetObjectItem(file, "vectors")) {
+        size_t plain = (size_t)cJSON_GetObjectItem(vector, "plain")->valuedouble;
+        size_t padded = (size_t)cJSON_GetObjectItem(vector, "padded")->valuedouble;
+        ck_assert_uint_eq(document_padded_bytes(plain), padded);
+    }
+    cJSON_Delete(file);
 }
 END_TEST
 
-START_TEST(base64url_is_canonical) {
-    static const char *const refused[] = {
-        "A", "AB", "AAB", "AA==", "AA+A", "AA/A", "AA A", "AAAAA"};
-    struct bytes bytes = {0};
-    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
-        ck_assert_msg(!base64url_decode(refused[i], &bytes), "%s", refused[i]);
-    ck_assert_uint_eq(bytes.len, 0);
-    ck_assert(base64url_decode("AA", &bytes) && base64url_decode("AAA", &bytes));
-    ck_assert(base64url_decode("", &bytes) && base64url_decode("-_-_", &bytes));
-    ck_assert_uint_eq(bytes.len, 1 + 2 + 0 + 3);
-    bytes_fini(&bytes);
+START_TEST(base64url_fits_the_vectors) {
+    cJSON *file = load_vectors("ids");
+    const cJSON *vector;
+    cJSON_ArrayForEach(vector, cJSON_GetObjectItem(file, "base64url")) {
+        struct bytes bytes = {0};
+        const char *text = text_of(vector, "text");
+        if (text == NULL)
+            continue; /* holds a NUL: no text of ours can */
+        bool valid = cJSON_IsTrue(cJSON_GetObjectItem(vector, "valid"));
+        ck_assert_msg(base64url_decode(text, &bytes) == valid, "%s", text_of(vector, "name"));
+        if (valid)
+            expect_bytes(vector, "bytes", bytes.at, bytes.len);
+        bytes_fini(&bytes);
+    }
+    cJSON_Delete(file);
 }
 END_TEST
+
+static void draw(uint64_t seed, const char *label, uint8_t out[static 64]) {
+    struct entropy entropy;
+    entropy_init(&entropy, seed, label);
+    entropy_fill(&entropy, out, 64);
+}
 
 START_TEST(entropy_repeats_with_its_seed) {
-    struct entropy a;
-    struct entropy b;
-    uint8_t from_a[64];
-    uint8_t from_b[64];
-    entropy_init(&a, 7, "live/relay");
-    entropy_init(&b, 7, "live/relay");
-    entropy_fill(&a, from_a, sizeof from_a);
-    entropy_fill(&b, from_b, sizeof from_b);
-    ck_assert_mem_eq(from_a, from_b, sizeof from_a);
-    entropy_fill(&a, from_a, sizeof from_a);
-    ck_assert_mem_ne(from_a, from_b, sizeof from_a);
-    entropy_init(&b, 8, "live/relay");
-    entropy_fill(&b, from_a, sizeof from_a);
-    ck_assert_mem_ne(from_a, from_b, sizeof from_a);
-    entropy_init(&b, 7, "live/other");
-    entropy_fill(&b, from_a, sizeof from_a);
-    ck_assert_mem_ne(from_a, from_b, sizeof from_a);
+    struct entropy entropy;
+    uint8_t first[64];
+    uint8_t other[64];
+    draw(7, "live/relay", first);
+    draw(7, "live/relay", other);
+    ck_assert_mem_eq(first, other, sizeof first);
+    draw(8, "live/relay", other);
+    ck_assert_mem_ne(first, other, sizeof first);
+    draw(7, "live/other", other);
+    ck_assert_mem_ne(first, other, sizeof first);
+    entropy_init(&entropy, 7, "live/relay");
+    entropy_fill(&entropy, other, sizeof other);
+    entropy_fill(&entropy, other, sizeof other);
+    ck_assert_mem_ne(first, other, sizeof first);
 }
 END_TEST
 
 int main(void) {
     Suite *suite = suite_create("document");
-    support_add(suite, "keys", keys_of_the_example);
-    support_add(suite, "envelope", envelope_of_the_example);
-    support_add(suite, "proof", proof_of_the_example);
-    support_add(suite, "digest", digest_of_the_example);
-    support_add(suite, "padding", padded_lengths_of_the_table);
-    support_add(suite, "base64url", base64url_is_canonical);
+    support_add(suite, "keys", keys_fit_the_vectors);
+    support_add(suite, "envelopes", envelopes_fit_the_vectors);
+    support_add(suite, "proofs", proofs_fit_the_vectors);
+    support_add(suite, "digests", digests_fit_the_vectors);
+    support_add(suite, "sums", digests_add_up);
+    support_add(suite, "padding", padded_lengths_fit_the_vectors);
+    support_add(suite, "base64url", base64url_fits_the_vectors);
     support_add(suite, "entropy", entropy_repeats_with_its_seed);
     return support_main(suite);
 }
