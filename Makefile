@@ -72,7 +72,7 @@ $(BUILD)/%.o: %.c Makefile
 	$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
 $(BUILD)/athena-syncd: $(BUILD)/reference-server/main.o $(SERVER) $(PROTOCOL)
-	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS) -lwslay
 
 # The command uses nothing but the library's public face, and links it whole.
 $(BUILD)/athena-sync: $(CLIENT_CLI) $(BUILD)/libathena-sync.a
@@ -82,7 +82,7 @@ $(BUILD)/athena-conform: $(BUILD)/conformance/main.o $(CONFORM)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS) -lwslay
 
 $(BUILD)/athena-simulate: $(SIMULATION) $(SERVER) $(CLIENT) $(PROTOCOL)
-	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS) -lwslay
 
 $(BUILD)/athena-bench: $(BENCH) $(BUILD)/libathena-sync.a
 	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
@@ -102,7 +102,7 @@ $$(BUILD)/$(1)/tests/test_%: $$(BUILD)/$(1)/tests/test_%.o $$(call test_support,
 	$$(CC) $$(LDFLAGS) -o $$@ $$^ $$(LIBS) $$(CHECK_LIBS) $(3)
 endef
 $(eval $(call test_rule,protocol,$(PROTOCOL)))
-$(eval $(call test_rule,reference-server,$(SERVER) $(PROTOCOL)))
+$(eval $(call test_rule,reference-server,$(SERVER) $(PROTOCOL),-lwslay))
 $(eval $(call test_rule,reference-client,$(CLIENT) $(PROTOCOL)))
 $(eval $(call test_rule,conformance,$(CONFORM),-lwslay))
 

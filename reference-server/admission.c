@@ -1,0 +1,127 @@
+/* Tokens are kept as hashes, so that one comparison in constant time fits all lengths and a core
+ * dump gives none away [ASP-WS-18]. */
+#include "reference-server/admission.h"
+
+#include <errno.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+enum { TOKEN_MAX = 512, HASH_BYTES = 32, TOKENS_MAX = 100000 };
+
+struct admission {
+    size_t len;
+    size_t capacity;
+    uint8_t (*hashes)[HASH_BYTES];
+};
+
+static void hash_token(uint8_t hash[static HASH_BYTES], const char *token, size_t len) {
+    crypto_generichash(hash, HASH_BYTES, (const uint8_t *)token, len, NULL, 0);
+}
+
+static bool is_token(const char *token, size_t len) {
+    static const char others[] = "-._~+/=";
+    for (size_t i = 0; i < len; i++) {
+        char c = token[i];
+        bool is_alnum = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+        if (!is_alnum && !strchr(others, c))
+            return false;
+    }
+    return len >= 1 && len <= TOKEN_MAX;
+}
+
+static bool add_token(struct admission *admission, const char *token, size_t len) {
+    if (admission->len == admission->capacity) {
+        size_t capacity = admission->capacity ? admission->capacity * 2 : 8;
+        void *hashes = realloc(admission->hashes, capacity * HASH_BYTES);
+        if (!hashes)
+            return false;
+        admission->hashes = hashes;
+        admission->capacity = capacity;
+    }
+    hash_token(admission->hashes[admission->len++], token, len);
+    return true;
+}
+
+static bool load_lines(struct admission *admission, FILE *file, const char *path,
+                       struct athena_error *error) {
+    char line[TOKEN_MAX + 2];
+    bool ok = true;
+    for (unsigned number = 1; ok && fgets(line, sizeof line, file); number++) {
+        size_t len = strcspn(line, "\r\n");
+        if (len == 0 || line[0] == '#')
+            continue;
+        ok = admission->len < TOKENS_MAX && is_token(line, len) && add_token(admission, line, len);
+        if (!ok)
+            snprintf(error->text, sizeof error->text, "%s: line %u is not a token", path, number);
+    }
+    if (ok && admission->len == 0) {
+        snprintf(error->text, sizeof error->text, "%s: no token in it", path);
+        ok = false;
+    }
+    sodium_memzero(line, sizeof line);
+    return ok;
+}
+
+struct admission *admission_load(const char *path, struct athena_error *error) {
+    *error = (struct athena_error){.code = ATHENA_INTERNAL};
+    FILE *file = fopen(path, "re");
+    struct admission *admission = calloc(1, sizeof *admission);
+    if (!file || !admission) {
+        snprintf(error->text, sizeof error->text, "%s: %s", path, strerror(errno));
+        if (file)
+            fclose(file);
+        free(admission);
+        return NULL;
+    }
+    bool ok = load_lines(admission, file, path, error);
+    fclose(file);
+    if (ok)
+        return admission;
+    admission_free(admission);
+    return NULL;
+}
+
+void admission_free(struct admission *admission) {
+    if (!admission)
+        return;
+    free(admission->hashes);
+    free(admission);
+}
+
+/* The token a request carries; false when it carries none. */
+static bool find_token(const struct http_request *request, char token[static TOKEN_MAX],
+                       size_t *len) {
+    static const char bearer[] = "Bearer ";
+    struct athena_text_view header = request->authorization;
+    if (header.len > 0) {
+        size_t skip = sizeof bearer - 1;
+        if (header.len <= skip || strncasecmp(header.at, bearer, skip) != 0 ||
+            header.len - skip > TOKEN_MAX)
+            return false;
+        *len = header.len - skip;
+        memcpy(token, header.at + skip, *len);
+        return true;
+    }
+    struct athena_text_view protocols = {request->protocols, request->protocols_len};
+    struct athena_text_view encoded;
+    return http_list_find_prefix(protocols, ATHENA_TOKEN_SUBPROTOCOL_PREFIX, &encoded) &&
+           athena_base64url_decode((uint8_t *)token, TOKEN_MAX, len, encoded);
+}
+
+bool admission_check(const struct admission *admission, const struct http_request *request) {
+    char token[TOKEN_MAX];
+    size_t len;
+    if (!admission)
+        return true;
+    if (!find_token(request, token, &len))
+        return false;
+    uint8_t hash[HASH_BYTES];
+    hash_token(hash, token, len);
+    bool found = false;
+    for (size_t i = 0; i < admission->len; i++)
+        found |= sodium_memcmp(hash, admission->hashes[i], HASH_BYTES) == 0;
+    return found;
+}

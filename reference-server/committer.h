@@ -1,0 +1,42 @@
+/*
+ * Group commit: a thread that takes all pushes waiting, commits them in one transaction, and goes
+ * on with what arrived meanwhile. One flush to stable storage is thus shared by all who wait for
+ * one.
+ *
+ *   loop ── committer_submit ──▶ waiting ──▶ thread: push_commit ──▶ done ── committer_done ──▶
+ * loop
+ */
+#ifndef REFERENCE_SERVER_COMMITTER_H
+#define REFERENCE_SERVER_COMMITTER_H
+
+#include "reference-server/push.h"
+
+struct committer;
+
+struct committer_options {
+    struct store *store;
+    struct store_quota quota;
+    const char *folder;        /* whose file system has to keep free: */
+    uint64_t free_bytes_floor; /* [ASP-ABUSE-6] */
+    void (*notify)(void *ctx); /* called on the thread: committer_done has something */
+    void (*report)(void *ctx, const struct athena_error *error); /* on the thread */
+    void *ctx;
+};
+
+struct committer_counters {
+    uint64_t commits;
+    uint64_t failures;
+};
+
+/* NULL when the thread cannot be started. */
+struct committer *committer_start(const struct committer_options *options);
+/* Commits what waits, then ends the thread. What is done stays to be fetched. */
+void committer_stop(struct committer *committer);
+void committer_free(struct committer *committer);
+
+void committer_submit(struct committer *committer, struct push *push);
+/* The next finished push, in the order in which they were submitted; NULL: none now. */
+struct push *committer_done(struct committer *committer);
+struct committer_counters committer_counters(struct committer *committer);
+
+#endif

@@ -1,0 +1,39 @@
+/* Where the server listens, and under which names [ASP-WS-40]. */
+#ifndef REFERENCE_SERVER_LISTENER_H
+#define REFERENCE_SERVER_LISTENER_H
+
+#include "reference-server/options.h"
+
+#include <libwebsockets.h>
+
+enum { AUTHORITIES_MAX = OPTION_LIST_MAX * 3 };
+
+struct listener {
+    struct lws_vhost *vhost;
+    char url[300];
+    bool is_closed;
+};
+
+struct listeners {
+    struct listener at[OPTION_LIST_MAX];
+    size_t len;
+    char authorities[AUTHORITIES_MAX][ATHENA_AUTHORITY_TEXT_MAX + 1];
+    size_t authorities_len;
+};
+
+/* Of server.c: one raw protocol. */
+extern const struct lws_protocols server_protocols[];
+
+/* Opens every --listen; false, with the reason in the log, when one cannot be. */
+bool listeners_open(struct listeners *listeners, struct lws_context *context,
+                    const struct options *options);
+/* Accepts no more. */
+void listeners_close(struct listeners *listeners);
+/* One `listening on URL` line each on standard output. */
+void listeners_print(const struct listeners *listeners);
+/* Removes what a unix socket left in the file system. */
+void listeners_fini(struct listeners *listeners);
+
+bool listeners_have_authority(const struct listeners *listeners, struct athena_text_view authority);
+
+#endif

@@ -1,0 +1,51 @@
+/*
+ * A push on its way into the log, and the commit of several together.
+ *
+ * A session makes a push from a decoded message and submits it. Whoever commits (the committer's
+ * thread, or a simulation) takes all that wait, commits them in one transaction and hands them back
+ * to their sessions, in order.
+ */
+#ifndef REFERENCE_SERVER_PUSH_H
+#define REFERENCE_SERVER_PUSH_H
+
+#include "reference-server/store.h"
+
+struct session;
+
+struct push {
+    struct push *next;
+    struct session *session; /* lives at least as long as its pushes */
+    uint64_t req;
+    uint8_t doc[ATHENA_DOC_BYTES];
+    struct athena_decoder *decoder; /* owns what the entries point to */
+    struct store_entry *entries;
+    size_t len;
+    size_t message_bytes; /* what it counts for against the bound of a connection */
+
+    /* Filled in by the commit. */
+    enum athena_code code;  /* ATHENA_OK, or why nothing of it was stored */
+    struct store_head head; /* the log's end behind this push */
+    uint64_t stored;        /* how many entries: the last positions of the log behind it */
+};
+
+/* First in, first out. */
+struct push_queue {
+    struct push *first;
+    struct push **last; /* NULL when zero-initialised and empty */
+};
+void push_queue_add(struct push_queue *queue, struct push *push);
+struct push *push_queue_take(struct push_queue *queue); /* NULL when empty */
+
+/* Takes the decoder over. `changes` live in it. NULL without memory; then nothing is taken. */
+struct push *push_new(struct session *session, const struct athena_message *message,
+                      struct athena_decoder *decoder, uint64_t change_bytes_max,
+                      size_t message_bytes);
+/* Frees all but the decoder, which it gives back. */
+struct athena_decoder *push_free(struct push *push);
+
+/* Commits a chain of pushes in one transaction [ASP-PUSH-3]. When that fails every push has
+ * code ATHENA_UNAVAILABLE, the store is as before, and *error says why. */
+void push_commit(struct push *chain, struct store *store, const struct store_quota *quota,
+                 struct athena_error *error);
+
+#endif

@@ -1,0 +1,20 @@
+/* What backup, restore and check need to know of the SQLite store beyond store.h. */
+#ifndef REFERENCE_SERVER_STORE_SQLITE_H
+#define REFERENCE_SERVER_STORE_SQLITE_H
+
+#include "reference-server/store.h"
+
+#include <sqlite3.h>
+
+#define STORE_FILE "athena.db"
+enum { STORE_PATH_MAX = 4096 };
+
+/* folder/name; false when that is too long. */
+bool store_sqlite_path(char path[static STORE_PATH_MAX], const char *folder, const char *name);
+/* Creates the folder if need be and takes its lock; close(*fd) gives it back. */
+enum athena_code store_sqlite_lock(int *fd, const char *folder, struct athena_error *error);
+/* Whether the database is one this program can use, or empty. */
+enum athena_code store_sqlite_check_version(sqlite3 *db, bool *is_empty,
+                                            struct athena_error *error);
+
+#endif
