@@ -81,6 +81,12 @@ enum progress run_fail_values(struct run *run, const cJSON *expected, const cJSO
     return STEP_FAILED;
 }
 
+enum progress run_unsupported(struct run *run) {
+    conclude(run, VERDICT_UNSUPPORTED, NULL,
+             memory_format("the server does not offer %s", run->scenario->profile));
+    return STEP_FAILED;
+}
+
 enum progress run_broken(struct run *run, const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);

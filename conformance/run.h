@@ -88,6 +88,8 @@ enum progress run_fail(struct run *run, const char *requirement, const char *for
 /* The same with what was expected and what came, either may be NULL. */
 enum progress run_fail_values(struct run *run, const cJSON *expected, const cJSON *received,
                               const char *message);
+/* Ends the run: the server does not offer the scenario's extension. */
+enum progress run_unsupported(struct run *run);
 /* Ends the run: the scenario is wrong. */
 enum progress run_broken(struct run *run, const char *format, ...)
     __attribute__((format(printf, 2, 3)));

@@ -103,12 +103,15 @@ static _Noreturn void run_in_child(const struct runner *runner, const struct sce
 /* ---- The server ------------------------------------------------------------------------------ */
 
 /* What every scenario begins with: a server that fails here fails everywhere. */
-static const char PROBE[] = "{\"title\": \"The server greets\", \"why\": \"Nothing else can be "
-                            "told of one that does not.\","
-                            " \"requirements\": [\"ASP-WELCOME-1\"], \"profile\": \"core\","
-                            " \"steps\": [{\"connect\": \"probe\"}]}";
+static const char PROBE[] =
+    "{\"title\": \"The server greets and answers\","
+    " \"why\": \"Nothing else can be told of one that does not.\","
+    " \"requirements\": [\"ASP-WELCOME-1\"], \"profile\": \"core\", \"steps\": ["
+    "{\"connect\": \"probe\"}, {\"document\": \"doc\"},"
+    "{\"request\": {\"type\": \"list\", \"doc\": \"$doc.id\"}, \"on\": \"probe\","
+    " \"reply\": {\"$any\": true}, \"requirement\": \"ASP-MSG-9\"}]}";
 
-/* True when the server greets; else tells what is wrong, as a failed scenario. */
+/* True when the server greets and answers; else tells what is wrong, as a failed scenario. */
 static bool is_alive(struct runner *runner) {
     char *error = NULL;
     struct scenario *scenario =
@@ -170,17 +173,8 @@ static void ensure_alive(struct runner *runner) {
 
 /* ---- Jobs ------------------------------------------------------------------------------------ */
 
-static bool is_impossible(const struct runner *runner, const struct scenario *scenario,
-                          struct verdict *verdict) {
-    if (strcmp(scenario->profile, "core") != 0)
-        *verdict = plain_verdict(VERDICT_UNSUPPORTED,
-                                 memory_format("the server offers no %s", scenario->profile));
-    else if (scenario_needs(scenario, "exec") && runner->options->target.command == NULL)
-        *verdict = plain_verdict(VERDICT_UNTESTABLE,
-                                 memory_copy_text("it kills or restarts the server: use --exec"));
-    else
-        return false;
-    return true;
+static bool is_untestable(const struct runner *runner, const struct scenario *scenario) {
+    return scenario_needs(scenario, "exec") && runner->options->target.command == NULL;
 }
 
 static void finish(struct runner *runner, size_t index, struct verdict verdict) {
@@ -201,10 +195,11 @@ static void finish(struct runner *runner, size_t index, struct verdict verdict) 
 static void start_job(struct runner *runner) {
     size_t index = runner->next++;
     const struct scenario *scenario = runner->catalog->scenarios[index];
-    struct verdict verdict;
     int ends[2];
-    if (is_impossible(runner, scenario, &verdict)) {
-        finish(runner, index, verdict);
+    if (is_untestable(runner, scenario)) {
+        finish(runner, index,
+               plain_verdict(VERDICT_UNTESTABLE,
+                             memory_copy_text("it kills or restarts the server: use --exec")));
         return;
     }
     fflush(NULL);

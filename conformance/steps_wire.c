@@ -58,6 +58,15 @@ static enum progress fail_ended(struct run *run, const struct connection *connec
     return STEP_FAILED;
 }
 
+static bool offers(const cJSON *welcome, const char *profile) {
+    const cJSON *extension;
+    cJSON_ArrayForEach(extension, cJSON_GetObjectItemCaseSensitive(welcome, "extensions")) {
+        if (cJSON_IsString(extension) && strcmp(extension->valuestring, profile) == 0)
+            return true;
+    }
+    return strcmp(profile, "core") == 0;
+}
+
 static enum progress take_welcome(struct run *run, struct frame *frame,
                                   struct connection *connection) {
     cJSON *welcome = connection_take_next(connection);
@@ -73,6 +82,8 @@ static enum progress take_welcome(struct run *run, struct frame *frame,
     if (!match_value(expected, welcome, NULL, &fault))
         progress = run_fail_values(run, expected, welcome,
                                    "the first message is not the welcome that was expected");
+    else if (!offers(welcome, run->scenario->profile))
+        progress = run_unsupported(run);
     match_fault_fini(&fault);
     cJSON_Delete(expected);
     cJSON *variable = cJSON_CreateObject();

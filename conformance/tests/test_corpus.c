@@ -118,9 +118,10 @@ static char *scenario_text(const cJSON *item) {
     const cJSON *scenario = cJSON_GetObjectItem(item, "scenario");
     if (scenario != NULL)
         return cJSON_Print(scenario);
-    cJSON *whole =
-        cJSON_Parse("{\"title\":\"A case of the corpus\",\"why\":\"To prove the engine "
-                    "itself\",\"requirements\":[\"ASP-WELCOME-1\"],\"profile\":\"core\"}");
+    cJSON *whole = cJSON_Parse("{\"title\":\"A case of the corpus\",\"why\":\"To prove the engine "
+                               "itself\",\"requirements\":[\"ASP-WELCOME-1\"]}");
+    const char *profile = text_of(item, "profile");
+    cJSON_AddStringToObject(whole, "profile", profile != NULL ? profile : "core");
     cJSON_AddItemToObject(whole, "steps",
                           cJSON_Duplicate(cJSON_GetObjectItem(item, "steps"), true));
     char *text = cJSON_Print(whole);
