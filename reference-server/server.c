@@ -160,10 +160,9 @@ static void receive(struct peer *peer, const uint8_t *bytes, size_t len) {
     lws_callback_on_writable(peer->wsi);
 }
 
-/* What was left over by a pause comes before the socket's next bytes. */
+/* What was left over by a pause comes before the socket's next bytes. There may be some although
+ * the socket is read again: sending made room for the next request, not for all that wait. */
 static void resume(struct peer *peer) {
-    if (!peer->is_paused)
-        return;
     connection_resume(peer->connection, now_ms());
     adjust_reading(peer);
 }
