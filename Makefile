@@ -128,8 +128,9 @@ bench: all ## measure; prints medians and the machine's own limits
 interop-deps: ## install the npm packages that vectors-check and trace need
 	npm ci --prefix interop --no-audit --no-fund --ignore-scripts
 
-vectors-check: ## regenerate vectors and Automerge fixtures and compare
+vectors-check: ## regenerate vectors, messages and Automerge fixtures and compare
 	node fixtures/vectors/generate.mjs --check
+	node fixtures/messages/generate.mjs --check
 	node fixtures/automerge/generate.mjs --check
 
 trace: all ## replay a real two-author editing trace through server and clients
