@@ -126,28 +126,43 @@ static bool match_not(const struct matching *matching, const cJSON *argument,
     return (value != NULL && !match(&quiet, argument, value)) || differ(matching, operation, value);
 }
 
-/* Gives each expected element its own received one. Kuhn's augmenting paths would be exact for
- * overlapping matchers; scenarios only list values that exclude each other, so first fit is. */
+/* Crosses each element of `wanted` and of `items` off that has a partner in the other, first fit:
+ * what scenarios list excludes each other. */
+static void pair_up(const struct matching *matching, cJSON *wanted, cJSON *items) {
+    struct matching quiet = *matching;
+    quiet.fault = NULL;
+    for (cJSON *next, *expected = wanted->child; expected != NULL; expected = next) {
+        cJSON *item = items->child;
+        next = expected->next;
+        while (item != NULL && !match(&quiet, expected, item))
+            item = item->next;
+        if (item == NULL)
+            continue;
+        cJSON_Delete(cJSON_DetachItemViaPointer(items, item));
+        cJSON_Delete(cJSON_DetachItemViaPointer(wanted, expected));
+    }
+}
+
 static bool match_some(const struct matching *matching, const cJSON *argument,
                        const cJSON *operation, const cJSON *value, bool all) {
-    int len = cJSON_IsArray(value) ? cJSON_GetArraySize(value) : -1;
-    if (len < 0 || !cJSON_IsArray(argument) || (all && len != cJSON_GetArraySize(argument)))
+    if (!cJSON_IsArray(value) || !cJSON_IsArray(argument))
         return differ(matching, operation, value);
-    bool *taken = memory_take((size_t)len * sizeof *taken);
-    struct matching quiet = *matching;
-    const cJSON *wanted = argument->child;
-    quiet.fault = NULL;
-    for (; wanted != NULL; wanted = wanted->next) {
-        int index = 0;
-        const cJSON *item = value->child;
-        for (; item != NULL && (taken[index] || !match(&quiet, wanted, item)); item = item->next)
-            index++;
-        if (item == NULL)
-            break;
-        taken[index] = true;
+    cJSON *missing = cJSON_Duplicate(argument, true);
+    cJSON *strangers = cJSON_Duplicate(value, true);
+    pair_up(matching, missing, strangers);
+    bool ok = missing->child == NULL && (!all || strangers->child == NULL);
+    if (!ok && matching->fault != NULL && matching->fault->text == NULL) {
+        char *lacks = match_brief(missing);
+        char *extra = match_brief(strangers);
+        matching->fault->pointer = memory_copy_text(matching->pointer);
+        matching->fault->text = all ? memory_format("missing %s, not expected %s", lacks, extra)
+                                    : memory_format("missing %s", lacks);
+        free(lacks);
+        free(extra);
     }
-    free(taken);
-    return wanted == NULL || differ(matching, operation, value);
+    cJSON_Delete(missing);
+    cJSON_Delete(strangers);
+    return ok;
 }
 
 static bool match_set(const struct matching *matching, const cJSON *argument,

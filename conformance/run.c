@@ -20,6 +20,26 @@ static const cJSON *current_step(const struct run *run) {
     return run->task.depth > 0 ? run->task.stack[0].raw : NULL;
 }
 
+static const struct step_kind *find_kind(const char *verb) {
+    for (size_t i = 0; i < STEP_TABLES_LEN; i++)
+        for (const struct step_kind *kind = STEP_TABLES[i]; kind->verb != NULL; kind++)
+            if (strcmp(kind->verb, verb) == 0)
+                return kind;
+    return NULL;
+}
+
+/* The innermost step that is written in the scenario: what a step holds is, what a helper plays in
+ * its own place is not. */
+static const cJSON *written_step(const struct run *run) {
+    const struct task *task = run->current;
+    if (task == NULL || task->depth == 0)
+        return current_step(run);
+    size_t i = 0;
+    while (i + 1 < task->depth && find_kind(task->stack[i].raw->child->string)->lazy)
+        i++;
+    return task->stack[i].raw;
+}
+
 /* The innermost citation wins. */
 static const char *cited_requirement(const struct run *run) {
     for (const struct task *task = run->current; task != NULL; task = task->parent) {
@@ -59,8 +79,8 @@ static void conclude(struct run *run, enum verdict_status status, const char *re
     if (status == VERDICT_FAIL && requirement != NULL)
         verdict->requirement = memory_copy_text(requirement);
     verdict->line = line_of_step(run);
-    if (current_step(run) != NULL)
-        verdict->step = match_brief(current_step(run));
+    if (written_step(run) != NULL)
+        verdict->step = match_brief(written_step(run));
 }
 
 enum progress run_fail(struct run *run, const char *requirement, const char *format, ...) {
@@ -204,14 +224,6 @@ enum progress run_expand(struct run *run, struct task *task, cJSON *steps) {
     task->stack[task->depth++] =
         (struct frame){.steps = steps, .owned = steps, .raw = steps->child};
     return STEP_DONE;
-}
-
-static const struct step_kind *find_kind(const char *verb) {
-    for (size_t i = 0; i < STEP_TABLES_LEN; i++)
-        for (const struct step_kind *kind = STEP_TABLES[i]; kind->verb != NULL; kind++)
-            if (strcmp(kind->verb, verb) == 0)
-                return kind;
-    return NULL;
 }
 
 static bool begin_step(struct run *run, struct frame *frame, const struct step_kind *kind) {

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { HTTP_SWITCHING = 101, NORMAL_CLOSURE = 1000, PING_BYTES = 8 };
+enum { HTTP_SWITCHING = 101, NORMAL_CLOSURE = 1000, PING_BYTES = 8, CONTROL_BYTES_MAX = 125 };
 
 /* ---- connect --------------------------------------------------------------------------------- */
 
@@ -186,7 +186,7 @@ static void read_payload(const cJSON *frame, struct bytes *out) {
     }
 }
 
-static void send_frame(struct run *run, struct connection *connection, const cJSON *described) {
+static bool send_frame(struct run *run, struct connection *connection, const cJSON *described) {
     struct bytes payload = {0};
     read_payload(described, &payload);
     const struct endpoint_frame frame = {
@@ -198,12 +198,17 @@ static void send_frame(struct run *run, struct connection *connection, const cJS
         .masked = !cJSON_IsFalse(cJSON_GetObjectItem(described, "masked")),
         .payload = payload.at,
         .len = payload.len};
+    bool fits = frame.opcode < ENDPOINT_CLOSE || frame.len <= CONTROL_BYTES_MAX;
+    if (!fits)
+        run_broken(run, "a control frame over 125 bytes can only be written with send_bytes");
+    else
+        endpoint_send_frame(connection->endpoint, &frame);
     transcript_add(&run->transcript, connection->name, TRANSCRIPT_SENT,
                    "(frame opcode %u%s%s, %zu bytes) %.*s", frame.opcode, frame.fin ? " fin" : "",
                    frame.masked ? "" : " unmasked", payload.len,
                    (int)(payload.len < 60 ? payload.len : 60), (const char *)payload.at);
-    endpoint_send_frame(connection->endpoint, &frame);
     bytes_fini(&payload);
+    return fits;
 }
 
 /* {"send_frames": [{"opcode": "text", "fin": false, "payload": "..."}, ...], "on": "alice"}. */
@@ -213,8 +218,10 @@ static enum progress step_send_frames(struct run *run, struct task *task, struct
     struct connection *connection = living_connection(run, frame);
     if (connection == NULL)
         return STEP_FAILED;
-    cJSON_ArrayForEach(described, step_member(frame, "send_frames"))
-        send_frame(run, connection, described);
+    cJSON_ArrayForEach(described, step_member(frame, "send_frames")) {
+        if (!send_frame(run, connection, described))
+            return STEP_FAILED;
+    }
     connection_service(connection);
     return STEP_DONE;
 }
