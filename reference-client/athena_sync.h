@@ -1,0 +1,191 @@
+/*
+ * libathena-sync: a replica of one encrypted document in a folder, and its syncing.
+ *
+ * A replica works offline: changes are added and read without any connection. athena_sync_connect
+ * lets it sync with a server until athena_sync_disconnect, reconnecting by itself; what happens is
+ * told by events. Nothing here knows Automerge: a change is an actor id and the bytes of one
+ * Automerge change.
+ *
+ * One thread at a time may use a replica. Every function that can fail returns enum athena_code,
+ * ATHENA_OK for success, with what was wrong in *error (may be NULL). A failed call has changed
+ * nothing. Views handed to callbacks live until the callback returns.
+ *
+ * The application's loop polls athena_sync_fd for reading and calls athena_sync_service when it is
+ * ready; without a loop of its own it calls athena_sync_run.
+ *
+ * An application takes a fresh Automerge actor each time it loads a document [ASP-CLI-5].
+ */
+#ifndef ATHENA_SYNC_H
+#define ATHENA_SYNC_H
+
+#if __has_include(<athena/athena_protocol.h>)
+#include <athena/athena_protocol.h>
+#else
+#include "protocol/athena_protocol.h"
+#endif
+
+#define ATHENA_SYNC_EXPORT __attribute__((visibility("default")))
+
+struct athena_sync;
+
+/* ---- Making and opening a replica ---- */
+
+/* Makes a replica in a folder that does not exist or is empty. `secret` joins an existing document;
+ * NULL makes a new one with a random secret. `url` (may be NULL) is remembered for connecting. */
+ATHENA_SYNC_EXPORT enum athena_code athena_sync_create(const char *folder, const uint8_t *secret,
+                                                       const char *url, struct athena_error *error);
+
+/* Opens a replica and locks its folder against other processes. `passphrase` (NUL-terminated) is
+ * needed when its key is locked, and NULL otherwise: ATHENA_FORBIDDEN when it is missing or wrong.
+ */
+ATHENA_SYNC_EXPORT enum athena_code athena_sync_open(struct athena_sync **sync, const char *folder,
+                                                     const char *passphrase,
+                                                     struct athena_error *error);
+/* Ends the connection, if any, and frees everything. NULL is fine. */
+ATHENA_SYNC_EXPORT void athena_sync_close(struct athena_sync *sync);
+
+/* The document secret, to be carried to a second device. Wipe it after use. */
+ATHENA_SYNC_EXPORT void athena_sync_secret(const struct athena_sync *sync,
+                                           uint8_t secret[static ATHENA_SECRET_BYTES]);
+ATHENA_SYNC_EXPORT void athena_sync_doc(const struct athena_sync *sync,
+                                        uint8_t doc[static ATHENA_DOC_BYTES]);
+/* Locks the stored key by a passphrase (Argon2id), or, with NULL, stores it plainly again. */
+ATHENA_SYNC_EXPORT enum athena_code
+athena_sync_lock(struct athena_sync *sync, const char *passphrase, struct athena_error *error);
+
+/* ---- Changes ---- */
+
+struct athena_sync_change {
+    uint64_t number; /* local: 1, 2, 3, ... in the order in which this replica got them */
+    struct athena_text_view id;
+    struct athena_bytes_view plain; /* the Automerge change */
+    bool is_own;                    /* added through this replica */
+};
+
+/* A change to be added. */
+struct athena_sync_new_change {
+    struct athena_text_view actor; /* as Automerge prints it */
+    struct athena_bytes_view plain;
+};
+
+/* Adds changes in one durable step [ASP-CLI-2]; all or none. `added` (may be NULL) is called for
+ * each, with its id. */
+ATHENA_SYNC_EXPORT enum athena_code
+athena_sync_add(struct athena_sync *sync, const struct athena_sync_new_change *changes, size_t len,
+                void (*added)(void *ctx, const struct athena_sync_change *change), void *ctx,
+                struct athena_error *error);
+
+/* Calls `each` for every readable change behind a number, in order, until it returns false. */
+ATHENA_SYNC_EXPORT enum athena_code
+athena_sync_each(struct athena_sync *sync, uint64_t after,
+                 bool (*each)(void *ctx, const struct athena_sync_change *change), void *ctx,
+                 struct athena_error *error);
+
+/* The application's Automerge refuses a change: it goes to quarantine [ASP-CLI-27]. */
+ATHENA_SYNC_EXPORT enum athena_code athena_sync_quarantine(struct athena_sync *sync,
+                                                           struct athena_text_view id,
+                                                           const char *reason,
+                                                           struct athena_error *error);
+
+/* One whole document, saved by the application beside the changes. It covers all changes up to
+ * `through`; an application that starts loads it and applies the changes behind that number. */
+ATHENA_SYNC_EXPORT enum athena_code athena_sync_save_document(struct athena_sync *sync,
+                                                              struct athena_bytes_view document,
+                                                              uint64_t through,
+                                                              struct athena_error *error);
+/* *document is the caller's to free(); NULL and 0 when none is saved. */
+ATHENA_SYNC_EXPORT enum athena_code athena_sync_load_document(struct athena_sync *sync,
+                                                              uint8_t **document, size_t *len,
+                                                              uint64_t *through,
+                                                              struct athena_error *error);
+
+/* ---- Export, import, verify ---- */
+
+/* One change as it is stored and sent: what an export holds. */
+struct athena_sync_envelope {
+    struct athena_text_view id;
+    struct athena_bytes_view data;
+};
+ATHENA_SYNC_EXPORT enum athena_code
+athena_sync_each_envelope(struct athena_sync *sync,
+                          bool (*each)(void *ctx, const struct athena_sync_envelope *envelope),
+                          void *ctx, struct athena_error *error);
+/* Takes envelopes of this document over; those already held are skipped. All or none:
+ * ATHENA_BAD_ENVELOPE or ATHENA_CONFLICT names the entry in error->where. */
+ATHENA_SYNC_EXPORT enum athena_code athena_sync_import(struct athena_sync *sync,
+                                                       const struct athena_sync_envelope *envelopes,
+                                                       size_t len, size_t *imported,
+                                                       struct athena_error *error);
+/* Opens every envelope and recomputes every hash and sum. ATHENA_INTERNAL names the damage. */
+ATHENA_SYNC_EXPORT enum athena_code athena_sync_verify(struct athena_sync *sync, uint64_t *checked,
+                                                       struct athena_error *error);
+
+/* ---- Status ---- */
+
+struct athena_sync_status {
+    uint64_t changes; /* readable */
+    uint64_t quarantined;
+    struct athena_digest digest; /* of all envelopes held */
+    bool has_server;             /* the rest is about the current URL's server */
+    uint64_t pending;            /* to be pushed */
+    uint64_t refused;            /* permanently, by this server */
+    uint64_t conflicts;
+    struct athena_digest known; /* what the server is known to hold */
+    bool is_connected;
+    bool is_in_sync; /* resumed, nothing pending, nothing unanswered */
+    bool has_cursor;
+    char url[1024];
+};
+ATHENA_SYNC_EXPORT enum athena_code athena_sync_get_status(struct athena_sync *sync,
+                                                           struct athena_sync_status *status,
+                                                           struct athena_error *error);
+
+/* ---- Syncing ---- */
+
+enum athena_sync_event_type {
+    ATHENA_SYNC_CONNECTED, /* `opened` has come */
+    ATHENA_SYNC_IN_SYNC,   /* resumed, and everything pushed; again after each later catching-up */
+    ATHENA_SYNC_CHANGE,    /* received and stored: hand it to the document */
+    ATHENA_SYNC_PUSHED,    /* `count` changes are on the server now */
+    ATHENA_SYNC_QUARANTINED,  /* `id` does not open; `error` says why */
+    ATHENA_SYNC_CONFLICT,     /* the server holds other bytes under `id` */
+    ATHENA_SYNC_REFUSED,      /* `id` was refused permanently; error->code says why */
+    ATHENA_SYNC_FAULT,        /* the server, or this device's storage, breaks its promises */
+    ATHENA_SYNC_DISCONNECTED, /* why in `error`; tries again in retry_ms, unless UINT64_MAX */
+};
+
+struct athena_sync_event {
+    enum athena_sync_event_type type;
+    struct athena_sync_change change; /* CHANGE */
+    struct athena_text_view id;       /* QUARANTINED, CONFLICT, REFUSED */
+    uint64_t count;                   /* PUSHED */
+    uint64_t retry_ms;                /* DISCONNECTED */
+    struct athena_error error;
+};
+
+struct athena_sync_connect_options {
+    const char *url;     /* NULL: the remembered one */
+    const char *token;   /* bearer token, or NULL */
+    const char *ca_file; /* PEM; NULL: the system's */
+    bool is_insecure;    /* does not verify the certificate [ASP-WS-43] */
+    /* Called from athena_sync_service and athena_sync_run, and from nowhere else. */
+    void (*event)(void *ctx, const struct athena_sync_event *event);
+    void *ctx;
+};
+
+/* Connects and stays connected, with backoff, until athena_sync_disconnect. ATHENA_BAD_URL for a
+ * URL that cannot be used. */
+ATHENA_SYNC_EXPORT enum athena_code
+athena_sync_connect(struct athena_sync *sync, const struct athena_sync_connect_options *options,
+                    struct athena_error *error);
+ATHENA_SYNC_EXPORT void athena_sync_disconnect(struct athena_sync *sync);
+/* Tries at once instead of at the end of the delay [ASP-CLI-43]. */
+ATHENA_SYNC_EXPORT void athena_sync_retry_now(struct athena_sync *sync);
+
+/* Readable when athena_sync_service has something to do. The same for the replica's whole life. */
+ATHENA_SYNC_EXPORT int athena_sync_fd(const struct athena_sync *sync);
+ATHENA_SYNC_EXPORT void athena_sync_service(struct athena_sync *sync);
+/* Waits up to timeout_ms (-1: without end) for something to do, and does it. */
+ATHENA_SYNC_EXPORT void athena_sync_run(struct athena_sync *sync, int timeout_ms);
+
+#endif

@@ -1,0 +1,154 @@
+/*
+ * The replica's own store: changes, and what each server is known to hold of them.
+ *
+ *   change    every change this device has, readable or in quarantine, by local number
+ *   server    each server it has synced with: cursor, and count and sum of `known`
+ *   lacking   the changes a server is *not* known to hold, and why: `known` is its complement, so
+ *             that receiving 100,000 changes writes nothing but the changes
+ *   conflict  other bytes that a server holds under an id of ours
+ *
+ * Everything between replica_begin and replica_commit is one durable step; count, sum, cursor and
+ * the rows they speak of move together [ASP-CLI-6]. Functions marked (in a step) belong there.
+ */
+#ifndef REFERENCE_CLIENT_REPLICA_H
+#define REFERENCE_CLIENT_REPLICA_H
+
+#include "protocol/athena_protocol.h"
+
+struct replica;
+
+enum change_state { CHANGE_READABLE = 0, CHANGE_QUARANTINED = 1 };
+
+/* Why a server is not known to hold a change. */
+enum lacking_why {
+    LACKING_WAITING = 0,     /* in the outbox */
+    LACKING_REFUSED = 1,     /* permanently: not sent again [ASP-CLI-31] */
+    LACKING_TOO_LARGE = 2,   /* until the server announces a larger limit [ASP-CLI-35] */
+    LACKING_QUARANTINED = 3, /* never sent [ASP-CLI-29] */
+};
+
+struct replica_change {
+    uint64_t number;
+    enum change_state state;
+    bool is_own;
+    struct athena_text_view id;    /* borrowed until the next call */
+    struct athena_bytes_view data; /* likewise */
+    uint8_t hash[ATHENA_HASH_BYTES];
+};
+
+struct replica_server {
+    int64_t key; /* 0: none */
+    struct athena_digest known;
+    char cursor[ATHENA_CURSOR_TEXT_MAX + 1]; /* "" when none is adopted */
+};
+
+/* A set of local numbers. Zero-initialise; number_set_fini. */
+struct number_set {
+    uint8_t *bits;
+    size_t bytes;
+};
+bool number_set_add(struct number_set *set, uint64_t number); /* false without memory */
+bool number_set_has(const struct number_set *set, uint64_t number);
+void number_set_fini(struct number_set *set);
+
+/* ---- Life ---- */
+
+/* Makes the database at `path` (":memory:" for a simulation) for a document. */
+enum athena_code replica_create(const char *path, const uint8_t doc[static ATHENA_DOC_BYTES],
+                                struct athena_error *error);
+enum athena_code replica_open(struct replica **replica, const char *path,
+                              struct athena_error *error);
+/* Both in one, for a database that lives only as long as this. */
+enum athena_code replica_open_in_memory(struct replica **replica,
+                                        const uint8_t doc[static ATHENA_DOC_BYTES],
+                                        struct athena_error *error);
+void replica_close(struct replica *replica);
+const uint8_t *replica_doc(const struct replica *replica);
+
+/* Small texts kept beside the changes: "url". NULL removes; get writes a NUL-terminated copy. */
+enum athena_code replica_set_text(struct replica *replica, const char *name, const char *text,
+                                  struct athena_error *error);
+enum athena_code replica_get_text(struct replica *replica, const char *name, char *text,
+                                  size_t room, struct athena_error *error);
+
+/* ---- Steps ---- */
+
+enum athena_code replica_begin(struct replica *replica, struct athena_error *error);
+/* On failure the step is rolled back. */
+enum athena_code replica_commit(struct replica *replica, struct athena_error *error);
+void replica_rollback(struct replica *replica);
+
+/* ---- Changes ---- */
+
+/* change->number is 0 when the id is not held. */
+enum athena_code replica_find(struct replica *replica, struct athena_text_view id,
+                              struct replica_change *change, struct athena_error *error);
+/* The first change behind a number; number 0 when there is none. */
+enum athena_code replica_next(struct replica *replica, uint64_t after,
+                              struct replica_change *change, struct athena_error *error);
+/* (in a step) Adds a change whose id is not held; fills in number and hash. Every server is taken
+ * to lack it: a server that has just shown it is told so by replica_learn. */
+enum athena_code replica_insert(struct replica *replica, struct replica_change *change,
+                                const char *reason, struct athena_error *error);
+/* (in a step) Puts a readable change into quarantine. */
+enum athena_code replica_quarantine(struct replica *replica, uint64_t number, const char *reason,
+                                    struct athena_error *error);
+
+/* ---- What a server holds ---- */
+
+/* Finds the server by its authority, or enters it as one that lacks everything. */
+enum athena_code replica_server(struct replica *replica, struct athena_text_view authority,
+                                struct replica_server *server, struct athena_error *error);
+/* (in a step) Saves the cursor, count and sum. */
+enum athena_code replica_save_server(struct replica *replica, const struct replica_server *server,
+                                     struct athena_error *error);
+/* (in a step) The server holds this change, with these bytes' hash: moves it into `known`, count
+ * and sum of *server included. Already known: nothing. */
+enum athena_code replica_learn(struct replica *replica, struct replica_server *server,
+                               uint64_t number, const uint8_t own_hash[static ATHENA_HASH_BYTES],
+                               struct athena_error *error);
+/* (in a step) The same for a change whose bytes the server has shown, be they ours or others
+ * [ASP-CLI-26]. *is_new tells whether they are others that were not known yet. */
+enum athena_code replica_learn_bytes(struct replica *replica, struct replica_server *server,
+                                     const struct replica_change *own,
+                                     struct athena_bytes_view data, bool *is_new,
+                                     struct athena_error *error);
+/* (in a step) `known` becomes exactly this set; count and sum are computed anew. */
+enum athena_code replica_replace_known(struct replica *replica, struct replica_server *server,
+                                       const struct number_set *set, struct athena_error *error);
+
+/* The first change behind a number that waits to be pushed; number 0 when there is none. */
+enum athena_code replica_next_waiting(struct replica *replica, const struct replica_server *server,
+                                      uint64_t after, struct replica_change *change,
+                                      struct athena_error *error);
+/* (in a step) */
+enum athena_code replica_refuse(struct replica *replica, const struct replica_server *server,
+                                uint64_t number, enum lacking_why why, uint64_t limit,
+                                struct athena_error *error);
+/* (in a step) What was too large for a smaller limit waits again [ASP-CLI-35]. */
+enum athena_code replica_readmit(struct replica *replica, const struct replica_server *server,
+                                 uint64_t limit, struct athena_error *error);
+
+/* ---- The saved document and numbers ---- */
+
+enum athena_code replica_save_document(struct replica *replica, struct athena_bytes_view document,
+                                       uint64_t through, struct athena_error *error);
+/* *document is the caller's to free(); NULL when none is saved. */
+enum athena_code replica_load_document(struct replica *replica, uint8_t **document, size_t *len,
+                                       uint64_t *through, struct athena_error *error);
+
+struct replica_counts {
+    uint64_t readable;
+    uint64_t quarantined;
+    uint64_t waiting;
+    uint64_t refused;
+    uint64_t conflicts;
+    struct athena_digest digest; /* of all changes held */
+};
+/* `server` may be NULL. */
+enum athena_code replica_count(struct replica *replica, const struct replica_server *server,
+                               struct replica_counts *counts, struct athena_error *error);
+/* Recomputes each server's count and sum from the rows. ATHENA_INTERNAL when one differs. */
+enum athena_code replica_verify_known(struct replica *replica, struct athena_error *error);
+
+#endif

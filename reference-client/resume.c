@@ -1,0 +1,268 @@
+/*
+ * The resume of section 12.3: find out, by as little as possible, what each side lacks.
+ *
+ *   a  equal digest ─────────────────────────────────────────────┐
+ *   b  list behind the cursor ── equal ──────────────────────────┤
+ *   c  list ids from the start, replace known ── equal ──────────┤
+ *   d  list whole changes from the start, replace known ── or not┤
+ *   e                                            push what is lacking, go live
+ *
+ * Changes that come live meanwhile enter `known` at once but are kept apart from the comparison
+ * with `opened`, which speaks of the log before them [ASP-CLI-14].
+ */
+#include "reference-client/session_internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* `known` without what was learned live. */
+static bool is_equal_to_opened(const struct session *s) {
+    struct athena_digest before = s->server.known;
+    athena_digest_remove(&before, s->live_share.sum);
+    before.count = s->server.known.count - s->live_share.count;
+    return athena_digest_equal(&before, &s->opened);
+}
+
+static void send_list(struct session *s, const char *after) {
+    struct request *request = session_request(s, REQUEST_LIST);
+    if (!request)
+        return;
+    struct athena_message list = {
+        .type = ATHENA_LIST,
+        .has_after = *after != '\0',
+        .cursor = {after, strlen(after)},
+        .with_data = s->lists_data,
+    };
+    session_send(s, &list, request);
+}
+
+static void begin_listing(struct session *s, enum resume_step step, bool with_data) {
+    s->step = step;
+    s->lists_data = with_data;
+    number_set_fini(&s->listed);
+    send_list(s, step == STEP_B ? s->server.cursor : "");
+}
+
+/* Whether there is any change here at all; without one, whole changes are wanted at once. */
+static bool holds_nothing(struct session *s) {
+    struct replica_change first;
+    return replica_next(s->replica, 0, &first, NULL) == ATHENA_OK && first.number == 0;
+}
+
+/* ---- Steps a and e ---- */
+
+static bool adopt(struct session *s, const char *cursor) {
+    struct athena_error error;
+    struct replica_server server = s->server;
+    snprintf(server.cursor, sizeof server.cursor, "%s", cursor);
+    if (replica_begin(s->replica, &error) == ATHENA_OK) {
+        if (replica_save_server(s->replica, &server, &error) == ATHENA_OK &&
+            replica_commit(s->replica, &error) == ATHENA_OK) {
+            s->server = server;
+            return true;
+        }
+        replica_rollback(s->replica);
+    }
+    session_storage_fault(s, &error);
+    return false;
+}
+
+static bool adopt_opened(struct session *s) {
+    s->has_adopted = true;
+    return strcmp(s->server.cursor, s->opened_cursor) == 0 || adopt(s, s->opened_cursor);
+}
+
+void resume_complete(struct session *s) {
+    s->step = STEP_NONE;
+    s->state = LIVE;
+    s->failures = 0; /* [ASP-CLI-41] */
+    number_set_fini(&s->listed);
+    number_set_fini(&s->live);
+    outbox_push(s);
+}
+
+void resume_begin(struct session *s) {
+    if (is_equal_to_opened(s)) {
+        if (adopt_opened(s))
+            resume_complete(s);
+        return;
+    }
+    bool is_first = s->server.known.count == 0; /* nothing to replace: the start is a cursor */
+    bool has_cursor = s->server.cursor[0] != '\0';
+    begin_listing(s, has_cursor || is_first ? STEP_B : STEP_C, !has_cursor && holds_nothing(s));
+}
+
+void resume_on_unknown_cursor(struct session *s) {
+    if (s->step == STEP_B && s->server.cursor[0] && adopt(s, ""))
+        begin_listing(s, STEP_C, holds_nothing(s));
+    else if (s->step != STEP_B)
+        session_protocol_fault(s, "unknown-cursor for a cursor of this very listing");
+}
+
+/* ---- The end of a listing ---- */
+
+static bool unite(struct number_set *set, const struct number_set *with) {
+    for (uint64_t number = 0; number < with->bytes * 8; number++)
+        if (number_set_has(with, number) && !number_set_add(set, number))
+            return false;
+    return true;
+}
+
+/* Steps c and d: `known` becomes what was listed, and what came live since. */
+static bool replace_known(struct session *s) {
+    struct athena_error error = {ATHENA_NO_MEMORY, "", "out of memory"};
+    struct replica_server server = s->server;
+    if (unite(&s->listed, &s->live) && replica_begin(s->replica, &error) == ATHENA_OK) {
+        if (replica_replace_known(s->replica, &server, &s->listed, &error) == ATHENA_OK &&
+            replica_save_server(s->replica, &server, &error) == ATHENA_OK &&
+            replica_commit(s->replica, &error) == ATHENA_OK) {
+            s->server = server;
+            return true;
+        }
+        replica_rollback(s->replica);
+    }
+    session_storage_fault(s, &error);
+    return false;
+}
+
+static void next_step(struct session *s) {
+    if (s->step == STEP_B) {
+        begin_listing(s, STEP_C, false);
+    } else if (s->step == STEP_C && !s->lists_data) {
+        begin_listing(s, STEP_D, true);
+    } else {
+        session_fault(s, "the server's digest is not that of the changes it lists");
+        resume_complete(s);
+    }
+}
+
+static void end_listing(struct session *s) {
+    if (s->step != STEP_B && !replace_known(s))
+        return;
+    if (!is_equal_to_opened(s))
+        next_step(s);
+    else if (s->has_gap || adopt_opened(s))
+        resume_complete(s);
+}
+
+/* ---- Pages ---- */
+
+/* A page and all it named are durable. */
+static void end_page(struct session *s) {
+    if (s->step == STEP_B && !s->has_gap && !adopt(s, s->page_cursor))
+        return;
+    if (s->page_more)
+        send_list(s, s->page_cursor);
+    else
+        end_listing(s);
+}
+
+/* Whole changes: the next page is asked for before this one is stored. */
+static void take_page(struct session *s, const struct athena_message *message) {
+    char cursor[ATHENA_CURSOR_TEXT_MAX + 1];
+    snprintf(cursor, sizeof cursor, "%s", s->page_cursor);
+    bool is_last = !s->page_more;
+    if (!is_last)
+        send_list(s, cursor);
+    if (s->state != RESUMING)
+        return;
+    bool adopts = s->step == STEP_B && !s->has_gap;
+    if (intake_changes(s, message->changes, message->changes_len, adopts ? cursor : NULL) &&
+        is_last)
+        end_listing(s);
+}
+
+/* An id the server has named: known when it is held; false when it has to be got. */
+static enum athena_code note_id(struct session *s, struct athena_text_view id, bool *is_held,
+                                struct athena_error *error) {
+    struct replica_change change;
+    enum athena_code code = replica_find(s->replica, id, &change, error);
+    *is_held = !code && change.number != 0;
+    if (!*is_held)
+        return code;
+    if (s->step == STEP_B)
+        return replica_learn(s->replica, &s->server, change.number, change.hash, error);
+    return number_set_add(&s->listed, change.number) ? ATHENA_OK : ATHENA_NO_MEMORY;
+}
+
+/* Notes the ids that are held; moves the others to the front of `wanted`. */
+static enum athena_code note_ids(struct session *s, const struct athena_message *message,
+                                 struct athena_text_view *wanted, size_t *wanted_len,
+                                 struct athena_error *error) {
+    enum athena_code code = replica_begin(s->replica, error);
+    if (code)
+        return code;
+    for (size_t i = 0; i < message->ids_len && !code; i++) {
+        bool is_held;
+        code = note_id(s, message->ids[i], &is_held, error);
+        if (!code && !is_held)
+            wanted[(*wanted_len)++] = message->ids[i];
+    }
+    if (!code)
+        code = replica_save_server(s->replica, &s->server, error);
+    if (!code)
+        return replica_commit(s->replica, error);
+    replica_rollback(s->replica);
+    return code;
+}
+
+void resume_get(struct session *s, const struct athena_text_view *ids, size_t len,
+                bool is_for_conflict) {
+    size_t bytes = len * sizeof *ids;
+    for (size_t i = 0; i < len; i++)
+        bytes += ids[i].len;
+    struct request *request = session_request(s, REQUEST_GET);
+    if (!request)
+        return;
+    request->is_for_conflict = is_for_conflict;
+    request->ids = malloc(bytes);
+    if (!request->ids) {
+        session_storage_fault(s, &(struct athena_error){ATHENA_NO_MEMORY, "", "out of memory"});
+        return;
+    }
+    char *text = (char *)(request->ids + len);
+    for (size_t i = 0; i < len; i++) {
+        memcpy(text, ids[i].at, ids[i].len);
+        request->ids[i] = (struct athena_text_view){text, ids[i].len};
+        text += ids[i].len;
+    }
+    request->len = len;
+    struct athena_message get = {.type = ATHENA_GET, .ids = request->ids, .ids_len = len};
+    session_send(s, &get, request);
+}
+
+static void take_ids(struct session *s, const struct athena_message *message) {
+    struct athena_error error = {ATHENA_NO_MEMORY, "", "out of memory"};
+    struct replica_server before = s->server;
+    size_t len = 0;
+    struct athena_text_view *wanted = calloc(message->ids_len + 1, sizeof *wanted);
+    if (!wanted || note_ids(s, message, wanted, &len, &error)) {
+        s->server = before;
+        session_storage_fault(s, &error);
+    } else if (len > 0) {
+        resume_get(s, wanted, len, false);
+    } else {
+        end_page(s);
+    }
+    free(wanted);
+}
+
+void resume_on_listed(struct session *s, const struct athena_message *message) {
+    if (s->state != RESUMING || message->with_data != s->lists_data) {
+        session_protocol_fault(s, "a page of another kind than was asked for");
+        return;
+    }
+    s->page_more = message->more;
+    snprintf(s->page_cursor, sizeof s->page_cursor, "%.*s", (int)message->cursor.len,
+             message->cursor.at);
+    if (s->lists_data)
+        take_page(s, message);
+    else
+        take_ids(s, message);
+}
+
+void resume_on_got_all(struct session *s) {
+    if (s->state == RESUMING)
+        end_page(s);
+}
