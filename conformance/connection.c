@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { READ_BYTES = 65536, READS_A_TURN_MAX = 64, HTTP_SWITCHING = 101 };
+enum { READ_BYTES = 65536, READS_A_TURN_MAX = 64 };
 
 struct connection *connection_open(const char *name, const struct stream_address *address,
                                    const struct handshake_request *request, const struct spec *spec,
@@ -36,6 +36,7 @@ void connection_free(struct connection *connection) {
     endpoint_free(connection->endpoint);
     cJSON_Delete(connection->inbox);
     cJSON_Delete(connection->pongs);
+    watch_fini(&connection->watch);
     free(connection->fault);
     free(connection->name);
     free(connection);
@@ -80,10 +81,13 @@ static void take_message(struct connection *connection, const struct bytes *text
     }
     cJSON *message = cJSON_ParseWithLength((const char *)text->at, text->len);
     struct schema_fault fault = {0};
+    const char *requirement = NULL;
     transcript_add_message(connection->transcript, connection->name, TRANSCRIPT_RECEIVED, message);
     if (!spec_check_message(connection->spec, message, &fault))
         refuse(connection, "ASP-MSG-23", "a message from the server breaks its schema: %s %s",
                *fault.pointer != '\0' ? fault.pointer : "it", fault.text);
+    else if ((wrong = watch_received(&connection->watch, message, text->len, &requirement)) != NULL)
+        refuse(connection, requirement, "%s", wrong);
     schema_fault_fini(&fault);
     cJSON_AddItemToArray(connection->inbox, message);
 }
@@ -226,9 +230,14 @@ void connection_service(struct connection *connection) {
 void connection_send(struct connection *connection, const cJSON *message) {
     char *text = json_write(message);
     transcript_add_message(connection->transcript, connection->name, TRANSCRIPT_SENT, message);
+    watch_sent(&connection->watch, message);
     endpoint_send_text(connection->endpoint, text, strlen(text));
     free(text);
     connection_service(connection);
+}
+
+void connection_go_blind(struct connection *connection) {
+    connection->watch.blind = true;
 }
 
 void connection_close(struct connection *connection, int code) {

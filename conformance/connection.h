@@ -1,7 +1,7 @@
 /*
  * One connection of a scenario: a stream and an endpoint, the messages that came and were not
- * expected yet, and how it ended. Every message from the server passes strict JSON and its schema
- * before it gets into the inbox.
+ * expected yet, and how it ended. Every message from the server passes strict JSON, its schema and
+ * the watch before it gets into the inbox.
  */
 #ifndef CONFORM_CONNECTION_H
 #define CONFORM_CONNECTION_H
@@ -10,6 +10,7 @@
 #include "conformance/spec.h"
 #include "conformance/stream.h"
 #include "conformance/transcript.h"
+#include "conformance/watch.h"
 
 enum connection_ending {
     CONNECTION_LIVES,
@@ -32,6 +33,7 @@ struct connection {
     cJSON *inbox;   /* array of messages nobody expected yet, in order of arrival */
     cJSON *pongs;   /* array of texts (base64url) */
     unsigned next_req;
+    struct watch watch;
     /* Something no server may do, whatever the scenario expects: it fails at once. */
     char *fault;
     const char *fault_requirement;
@@ -49,6 +51,8 @@ short connection_events(const struct connection *connection);
 void connection_service(struct connection *connection);
 
 void connection_send(struct connection *connection, const cJSON *message);
+/* To be called before anything else is sent through the endpoint: what goes out is then unknown. */
+void connection_go_blind(struct connection *connection);
 /* Ends it from our side: politely (a close frame; the peer answers), with FIN, or with RST. */
 void connection_close(struct connection *connection, int code);
 void connection_drop(struct connection *connection, bool reset);

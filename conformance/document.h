@@ -21,7 +21,7 @@ struct document {
     uint8_t nonce_key[32];
 };
 
-/* Derives everything from the document secret [ASP-KEY-1]. */
+/* Derives everything from the document secret [ASP-KEY-2]. */
 void document_derive(struct document *document, const uint8_t secret[static DOCUMENT_SECRET_BYTES]);
 
 /* The signature an `open` carries, over challenge, document id and authority. `named` is the

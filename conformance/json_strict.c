@@ -4,7 +4,6 @@
 
 #include <cjson/cJSON.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 
 const char JSON_STRICT_NOTATION[] = "a number with a fraction or an exponent";

@@ -1,6 +1,7 @@
 #include "conformance/report.h"
 
-#include <stdarg.h>
+#include "conformance/memory.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -155,12 +156,12 @@ void report_scenario(struct report *report, const struct scenario *scenario,
 
 void report_trouble(struct report *report, const char *format, ...) {
     va_list arguments;
-    report->green = false;
-    fputs(paint(report, RED), report->out);
     va_start(arguments, format);
-    vfprintf(report->out, format, arguments);
+    char *text = memory_format_list(format, arguments);
     va_end(arguments);
-    fprintf(report->out, "%s\n", paint(report, PLAIN));
+    report->green = false;
+    fprintf(report->out, "%s%s%s\n", paint(report, RED), text, paint(report, PLAIN));
+    free(text);
 }
 
 static const char *verdict_of_run(const struct report *report, size_t skipped) {

@@ -253,22 +253,6 @@ static enum progress advance_step(struct run *run, struct task *task) {
     return progress;
 }
 
-enum progress task_advance(struct run *run, struct task *task) {
-    while (task->depth > 0) {
-        run->current = task;
-        if (task->stack[task->depth - 1].raw == NULL) {
-            pop_frame(task);
-            continue;
-        }
-        enum progress progress = advance_step(run, task);
-        if (progress != STEP_DONE)
-            return progress;
-    }
-    return STEP_DONE;
-}
-
-/* ---- The run --------------------------------------------------------------------------------- */
-
 /* What no server may do fails the run, whatever the current step is. */
 static bool find_fault(struct run *run) {
     for (size_t i = 0; i < run->connections_len; i++) {
@@ -281,6 +265,24 @@ static bool find_fault(struct run *run) {
     }
     return false;
 }
+
+enum progress task_advance(struct run *run, struct task *task) {
+    while (task->depth > 0) {
+        run->current = task;
+        if (find_fault(run))
+            return STEP_FAILED;
+        if (task->stack[task->depth - 1].raw == NULL) {
+            pop_frame(task);
+            continue;
+        }
+        enum progress progress = advance_step(run, task);
+        if (progress != STEP_DONE)
+            return progress;
+    }
+    return STEP_DONE;
+}
+
+/* ---- The run --------------------------------------------------------------------------------- */
 
 /* Waits until some connection can move bytes, and moves them. */
 static bool wait_and_move(struct run *run) {
@@ -306,13 +308,13 @@ static bool wait_and_move(struct run *run) {
     for (nfds_t i = 0; i < len; i++)
         if (fds[i].revents != 0)
             connection_service(polled[i]);
-    return !find_fault(run);
+    return true;
 }
 
 static void play(struct run *run) {
     enum progress progress;
     while ((progress = task_advance(run, &run->task)) == STEP_WAITS) {
-        if (find_fault(run) || !wait_and_move(run))
+        if (!wait_and_move(run))
             return;
     }
     if (progress == STEP_DONE && !find_fault(run) && run->verdict.checks == 0)

@@ -145,6 +145,7 @@ static enum progress step_send_text(struct run *run, struct task *task, struct f
     if (connection == NULL)
         return STEP_FAILED;
     const char *text = step_text(frame, "send_text");
+    connection_go_blind(connection);
     transcript_add_message(&run->transcript, connection->name, TRANSCRIPT_SENT,
                            step_member(frame, "send_text"));
     endpoint_send_text(connection->endpoint, text, strlen(text));
@@ -218,6 +219,7 @@ static enum progress step_send_frames(struct run *run, struct task *task, struct
     struct connection *connection = living_connection(run, frame);
     if (connection == NULL)
         return STEP_FAILED;
+    connection_go_blind(connection);
     cJSON_ArrayForEach(described, step_member(frame, "send_frames")) {
         if (!send_frame(run, connection, described))
             return STEP_FAILED;
@@ -236,6 +238,7 @@ static enum progress step_send_fragmented(struct run *run, struct task *task, st
     char *text = json_write(step_member(frame, "send_fragmented"));
     size_t len = strlen(text);
     size_t pieces = (size_t)step_number(frame, "pieces", 2);
+    watch_sent(&connection->watch, step_member(frame, "send_fragmented"));
     transcript_add(&run->transcript, connection->name, TRANSCRIPT_SENT,
                    "(%zu bytes in %zu frames) %.60s", len, pieces, text);
     for (size_t i = 0; i < pieces; i++) {
@@ -266,6 +269,7 @@ static enum progress step_send_bytes(struct run *run, struct task *task, struct 
         return STEP_FAILED;
     cJSON *described = cJSON_CreateObject();
     cJSON_AddStringToObject(described, "hex", step_text(frame, "send_bytes"));
+    connection_go_blind(connection);
     read_payload(described, &bytes);
     cJSON_Delete(described);
     transcript_add(&run->transcript, connection->name, TRANSCRIPT_SENT, "(bytes %.100s)",

@@ -13,14 +13,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static struct spec *spec;
 
-int LLVMFuzzerInitialize(int *argc, char ***argv) {
-    (void)argc;
-    (void)argv;
+/* What libFuzzer calls LLVMFuzzerInitialize, without its arguments. */
+__attribute__((constructor)) static void set_up(void) {
     char *error = NULL;
     const char *source = getenv("ATHENA_SOURCE");
     char *folder = memory_format("%s/spec", source != NULL ? source : ".");
@@ -29,7 +27,6 @@ int LLVMFuzzerInitialize(int *argc, char ***argv) {
     free(folder);
     if (sodium_init() < 0 || spec == NULL)
         abort();
-    return 0;
 }
 
 static void read_message(const struct bytes *text) {

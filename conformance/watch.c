@@ -1,0 +1,164 @@
+#include "conformance/watch.h"
+
+#include "conformance/memory.h"
+
+#include <search.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *text_of(const cJSON *message, const char *name) {
+    const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(message, name));
+    return text != NULL ? text : "";
+}
+
+static bool is_type(const cJSON *message, const char *type) {
+    return strcmp(text_of(message, "type"), type) == 0;
+}
+
+/* ---- Changes that this connection has had ---------------------------------------------------- */
+
+static int compare_keys(const void *a, const void *b) {
+    return strcmp(a, b);
+}
+
+/* False when it was there already. */
+static bool note_change(struct watch *watch, const char *doc, const char *id) {
+    char *key = memory_format("%s %s", doc, id);
+    char **found = tsearch(key, &watch->had, compare_keys);
+    bool fresh = *found == key;
+    if (!fresh)
+        free(key);
+    return fresh;
+}
+
+/* ---- Requests -------------------------------------------------------------------------------- */
+
+static void setup(struct watch *watch) {
+    if (watch->asked != NULL)
+        return;
+    watch->asked = cJSON_CreateArray();
+    watch->open = cJSON_CreateArray();
+}
+
+void watch_fini(struct watch *watch) {
+    cJSON_Delete(watch->asked);
+    cJSON_Delete(watch->open);
+    tdestroy(watch->had, free);
+    *watch = (struct watch){0};
+}
+
+void watch_sent(struct watch *watch, const cJSON *message) {
+    setup(watch);
+    if (cJSON_IsNumber(cJSON_GetObjectItemCaseSensitive(message, "req")))
+        cJSON_AddItemToArray(watch->asked, cJSON_Duplicate(message, true));
+}
+
+/* The request that a reply answers, taken out; NULL when there is none. */
+static cJSON *take_request(struct watch *watch, const cJSON *reply) {
+    const cJSON *req = cJSON_GetObjectItemCaseSensitive(reply, "req");
+    cJSON *request = watch->asked->child;
+    while (request != NULL &&
+           !cJSON_Compare(cJSON_GetObjectItemCaseSensitive(request, "req"), req, true))
+        request = request->next;
+    return request != NULL ? cJSON_DetachItemViaPointer(watch->asked, request) : NULL;
+}
+
+static bool names_index(const cJSON *pushed, int index) {
+    const cJSON *item;
+    cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(pushed, "duplicates")) {
+        if (item->valueint == index)
+            return true;
+    }
+    cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(pushed, "rejected")) {
+        if (cJSON_GetObjectItemCaseSensitive(item, "index")->valueint == index)
+            return true;
+    }
+    return false;
+}
+
+/* Notes what the push stored; false when one of those was relayed to its own author before. */
+static bool note_pushed(struct watch *watch, const cJSON *request, const cJSON *pushed) {
+    const cJSON *change;
+    int index = 0;
+    bool fresh = true;
+    cJSON_ArrayForEach(change, cJSON_GetObjectItemCaseSensitive(request, "changes")) {
+        if (!names_index(pushed, index++))
+            fresh = note_change(watch, text_of(request, "doc"), text_of(change, "id")) && fresh;
+    }
+    return fresh;
+}
+
+/* ---- Open documents -------------------------------------------------------------------------- */
+
+static cJSON *find_open(const struct watch *watch, const char *doc) {
+    cJSON *item = watch->open->child;
+    while (item != NULL && strcmp(item->valuestring, doc) != 0)
+        item = item->next;
+    return item;
+}
+
+static void note_reply(struct watch *watch, const cJSON *reply) {
+    const char *doc = text_of(reply, "doc");
+    if (is_type(reply, "opened") && find_open(watch, doc) == NULL)
+        cJSON_AddItemToArray(watch->open, cJSON_CreateString(doc));
+    if (is_type(reply, "closed"))
+        cJSON_Delete(cJSON_DetachItemViaPointer(watch->open, find_open(watch, doc)));
+}
+
+/* ---- Messages -------------------------------------------------------------------------------- */
+
+static const char *check_changed(struct watch *watch, const cJSON *message,
+                                 const char **requirement) {
+    const cJSON *change;
+    *requirement = "ASP-LIVE-7";
+    if (find_open(watch, text_of(message, "doc")) == NULL)
+        return "a live change of a document that is not open";
+    *requirement = "ASP-LIVE-1";
+    cJSON_ArrayForEach(change, cJSON_GetObjectItemCaseSensitive(message, "changes")) {
+        if (!note_change(watch, text_of(message, "doc"), text_of(change, "id")))
+            return "a live change that this connection stored itself, or has had before";
+    }
+    return NULL;
+}
+
+static const char *check_reply(struct watch *watch, const cJSON *message,
+                               const char **requirement) {
+    cJSON *request = take_request(watch, message);
+    const char *wrong = NULL;
+    *requirement = "ASP-MSG-9";
+    if (request == NULL && !watch->blind)
+        wrong = "a reply to no request";
+    if (request != NULL && is_type(message, "pushed") && !note_pushed(watch, request, message)) {
+        *requirement = "ASP-LIVE-3";
+        wrong = "a change was relayed to the connection that stored it";
+    }
+    cJSON_Delete(request);
+    note_reply(watch, message);
+    return wrong;
+}
+
+static bool carries_one_change(const cJSON *message) {
+    return cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(message, "changes")) == 1;
+}
+
+const char *watch_received(struct watch *watch, const cJSON *message, size_t bytes,
+                           const char **requirement) {
+    setup(watch);
+    *requirement = "ASP-MSG-21";
+    if (watch->welcomed && (double)bytes > watch->message_max && !carries_one_change(message))
+        return "a message larger than limits.message";
+    if (is_type(message, "welcome")) {
+        const cJSON *limits = cJSON_GetObjectItemCaseSensitive(message, "limits");
+        bool again = watch->welcomed;
+        watch->welcomed = true;
+        watch->message_max =
+            cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(limits, "message"));
+        *requirement = "ASP-WELCOME-2";
+        return again ? "a second welcome" : NULL;
+    }
+    if (is_type(message, "changed"))
+        return check_changed(watch, message, requirement);
+    if (cJSON_HasObjectItem(message, "req"))
+        return check_reply(watch, message, requirement);
+    return NULL;
+}
