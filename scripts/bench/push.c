@@ -9,7 +9,7 @@
 
 #include <stdio.h>
 
-#define METRIC_COMMITS "athena_commits_total"
+#define METRIC_COMMITS "athena_syncd_commits_total"
 
 struct push_shape {
     const char *title;

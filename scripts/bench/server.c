@@ -32,10 +32,10 @@ static void read_url(struct server *server) {
 void server_restart(struct server *server, struct bench *bench) {
     char path[PATH_MAX];
     snprintf(path, sizeof path, "%s/athena-syncd", bench->programs);
-    const char *argv[] = {path,           "--listen",
-                          "127.0.0.1:0",  "--data",
-                          server->folder, server->name ? "--authority" : NULL,
-                          server->name,   NULL};
+    const char *argv[] = {
+        path,         "--listen", "127.0.0.1:0",  "--log-level",
+        "warn",       "--data",   server->folder, server->name ? "--authority" : NULL,
+        server->name, NULL};
     double start = bench_now();
     program_start(&server->program, argv);
     read_url(server);
@@ -87,5 +87,5 @@ double server_metric(const struct server *server, const char *name) {
         if (strncmp(line, name, len) == 0 && line[len] == ' ')
             return strtod(line + len, NULL);
     }
-    return -1;
+    bench_fail("/metrics has no %s", name);
 }

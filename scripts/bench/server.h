@@ -26,7 +26,7 @@ void server_restart(struct server *server, struct bench *bench);
 const char *server_authority(const struct server *server);
 /* Ends it and removes its folder. */
 void server_end(struct server *server);
-/* The value of one of the numbers at /metrics; -1 when there is none of this name. */
+/* The value of one of the numbers at /metrics. */
 double server_metric(const struct server *server, const char *name);
 
 #endif
