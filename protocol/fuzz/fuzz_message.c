@@ -8,18 +8,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static struct athena_decoder *decoder;
 
-int LLVMFuzzerInitialize(int *argc, char ***argv) {
-    (void)argc;
-    (void)argv;
+static void set_up(void) {
     decoder = athena_decoder_new();
     if (sodium_init() < 0 || !decoder)
         abort();
-    return 0;
 }
 
 static enum athena_code decode(struct athena_message *message, enum athena_sender from,
@@ -66,6 +62,8 @@ static void read_from(enum athena_sender from, struct athena_text_view json) {
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    if (!decoder)
+        set_up();
     struct athena_text_view json = {(const char *)data, size};
     read_from(ATHENA_FROM_CLIENT, json);
     read_from(ATHENA_FROM_SERVER, json);
