@@ -187,8 +187,11 @@ void session_connected(struct session *s, uint64_t now_ms) {
 
 void session_disconnected(struct session *s, const struct athena_error *why, uint64_t now_ms) {
     s->now_ms = now_ms;
-    if (s->state != OFF && s->state != WAITING)
-        go_waiting(s, why, 0);
+    if (s->state == OFF || s->state == WAITING)
+        return;
+    if (why->code != ATHENA_UNAVAILABLE)
+        report(s, why->code, why->text); /* [ASP-CLI-42] */
+    go_waiting(s, why, 0);
 }
 
 void session_progress(struct session *s, uint64_t now_ms) {
@@ -364,7 +367,7 @@ void session_receive(struct session *s, struct athena_text_view json, uint64_t n
         return; /* [ASP-MSG-5] */
     if (code) {
         char text[400];
-        snprintf(text, sizeof text, "a message that cannot be read: %s%s%s", error.where,
+        snprintf(text, sizeof text, "a message that cannot be read: %s%s%.200s", error.where,
                  *error.where ? ": " : "", error.text);
         session_protocol_fault(s, text);
         return;

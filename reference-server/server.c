@@ -185,7 +185,11 @@ static int end(struct peer *peer) {
 /* One chunk a turn: the loop serves the others before this one is writeable again. */
 static int produce(struct peer *peer) {
     struct server *server = peer->server;
-    if (peer->is_half_closed || lws_partial_buffered(peer->wsi))
+    if (lws_partial_buffered(peer->wsi)) { /* a spurious call: what was written is not sent yet */
+        lws_callback_on_writable(peer->wsi);
+        return connection_ending(peer->connection) == CONNECTION_DROP ? -1 : 0;
+    }
+    if (peer->is_half_closed)
         return end(peer);
     resume(peer);
     uint8_t *out = server->chunk + LWS_PRE;

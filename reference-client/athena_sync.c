@@ -1,0 +1,286 @@
+/* The library's face: a folder, and in it the key, the replica and, while connected, a session with
+ * its transport. Errors of arguments are refused here; the work is done below. */
+#include "reference-client/athena_sync_internal.h"
+#include "reference-client/key.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+enum athena_code sync_fail(struct athena_error *error, enum athena_code code, const char *what,
+                           const char *why) {
+    if (error) {
+        *error = (struct athena_error){.code = code};
+        snprintf(error->text, sizeof error->text, "%.180s: %.60s", what, why);
+    }
+    return code;
+}
+
+static bool join_path(char path[static PATH_MAX_BYTES], const char *folder, const char *name) {
+    int len = snprintf(path, PATH_MAX_BYTES, "%s/%s", folder, name);
+    return len > 0 && len < PATH_MAX_BYTES - 8;
+}
+
+struct athena_text_view sync_view(const char *text) {
+    return (struct athena_text_view){text, strlen(text)};
+}
+
+void sync_raise_event(const struct athena_sync *sync) {
+    uint64_t one = 1;
+    ssize_t written = write(sync->event_fd, &one, sizeof one);
+    (void)written;
+}
+
+/* ---- Making ---- */
+
+static enum athena_code make_folder(const char *folder, struct athena_error *error) {
+    char path[PATH_MAX_BYTES];
+    if (!join_path(path, folder, "key"))
+        return sync_fail(error, ATHENA_UNAVAILABLE, folder, "the path is too long");
+    if (mkdir(folder, 0700) != 0 && errno != EEXIST)
+        return sync_fail(error, ATHENA_UNAVAILABLE, folder, strerror(errno));
+    return access(path, F_OK) == 0
+               ? sync_fail(error, ATHENA_ALREADY_OPEN, folder, "holds a replica already")
+               : ATHENA_OK;
+}
+
+static enum athena_code remember_url(const char *path, const char *url,
+                                     struct athena_error *error) {
+    struct replica *replica;
+    enum athena_code code = replica_open(&replica, path, error);
+    if (code)
+        return code;
+    code = replica_set_text(replica, "url", url, error);
+    replica_close(replica);
+    return code;
+}
+
+enum athena_code athena_sync_create(const char *folder, const uint8_t *secret, const char *url,
+                                    struct athena_error *error) {
+    char path[PATH_MAX_BYTES];
+    uint8_t own_secret[ATHENA_SECRET_BYTES];
+    struct athena_keys keys;
+    struct athena_url parsed;
+    if (sodium_init() < 0)
+        return sync_fail(error, ATHENA_INTERNAL, "libsodium", "cannot start");
+    enum athena_code code = url ? athena_url_parse(&parsed, sync_view(url), error) : ATHENA_OK;
+    if (!code)
+        code = make_folder(folder, error);
+    if (code)
+        return code;
+    if (secret)
+        memcpy(own_secret, secret, sizeof own_secret);
+    else
+        randombytes_buf(own_secret, sizeof own_secret);
+    athena_keys_derive(&keys, own_secret);
+    join_path(path, folder, "replica.db");
+    unlink(path); /* of an earlier attempt that did not come to its key */
+    code = replica_create(path, keys.doc, error);
+    if (!code && url)
+        code = remember_url(path, url, error);
+    if (!code && join_path(path, folder, "key")) /* last: with it the replica is there */
+        code = key_save(path, own_secret, NULL, error);
+    sodium_memzero(own_secret, sizeof own_secret);
+    athena_keys_wipe(&keys);
+    return code;
+}
+
+/* ---- Opening ---- */
+
+static enum athena_code lock_folder(struct athena_sync *sync, const char *folder,
+                                    struct athena_error *error) {
+    char path[PATH_MAX_BYTES];
+    join_path(path, folder, "lock");
+    sync->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (sync->lock_fd < 0)
+        return sync_fail(error, ATHENA_UNAVAILABLE, folder, strerror(errno));
+    return flock(sync->lock_fd, LOCK_EX | LOCK_NB) == 0
+               ? ATHENA_OK
+               : sync_fail(error, ATHENA_UNAVAILABLE, folder, "another process uses this replica");
+}
+
+static enum athena_code open_descriptors(struct athena_sync *sync, struct athena_error *error) {
+    struct epoll_event event = {.events = EPOLLIN};
+    sync->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    sync->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    sync->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    if (sync->epoll_fd < 0 || sync->event_fd < 0 || sync->timer_fd < 0 ||
+        epoll_ctl(sync->epoll_fd, EPOLL_CTL_ADD, sync->event_fd, &event) != 0 ||
+        epoll_ctl(sync->epoll_fd, EPOLL_CTL_ADD, sync->timer_fd, &event) != 0)
+        return sync_fail(error, ATHENA_UNAVAILABLE, "event descriptors", strerror(errno));
+    return ATHENA_OK;
+}
+
+static enum athena_code open_all(struct athena_sync *sync, const char *folder,
+                                 const char *passphrase, struct athena_error *error) {
+    char path[PATH_MAX_BYTES];
+    if (!join_path(sync->key_path, folder, "key") || access(sync->key_path, F_OK) != 0)
+        return sync_fail(error, ATHENA_UNAVAILABLE, folder, "holds no replica");
+    enum athena_code code = lock_folder(sync, folder, error);
+    if (!code)
+        code = key_load(sync->key_path, sync->secret, passphrase, error);
+    if (code)
+        return code;
+    athena_keys_derive(&sync->keys, sync->secret);
+    join_path(path, folder, "replica.db");
+    code = replica_open(&sync->replica, path, error);
+    if (!code && memcmp(replica_doc(sync->replica), sync->keys.doc, ATHENA_DOC_BYTES) != 0)
+        code = sync_fail(error, ATHENA_INTERNAL, folder, "the key is not that of this replica");
+    return code ? code : open_descriptors(sync, error);
+}
+
+enum athena_code athena_sync_open(struct athena_sync **sync, const char *folder,
+                                  const char *passphrase, struct athena_error *error) {
+    if (sodium_init() < 0)
+        return sync_fail(error, ATHENA_INTERNAL, "libsodium", "cannot start");
+    struct athena_sync *opened = calloc(1, sizeof *opened);
+    if (!opened)
+        return sync_fail(error, ATHENA_NO_MEMORY, folder, "out of memory");
+    opened->lock_fd = opened->epoll_fd = opened->event_fd = opened->timer_fd = -1;
+    enum athena_code code = open_all(opened, folder, passphrase, error);
+    if (code)
+        athena_sync_close(opened);
+    else
+        *sync = opened;
+    return code;
+}
+
+static void close_descriptor(int fd) {
+    if (fd >= 0)
+        close(fd);
+}
+
+void athena_sync_close(struct athena_sync *sync) {
+    if (!sync)
+        return;
+    athena_sync_disconnect(sync);
+    replica_close(sync->replica);
+    close_descriptor(sync->epoll_fd);
+    close_descriptor(sync->event_fd);
+    close_descriptor(sync->timer_fd);
+    close_descriptor(sync->lock_fd);
+    athena_keys_wipe(&sync->keys);
+    sodium_memzero(sync->secret, sizeof sync->secret);
+    free(sync);
+}
+
+void athena_sync_secret(const struct athena_sync *sync,
+                        uint8_t secret[static ATHENA_SECRET_BYTES]) {
+    memcpy(secret, sync->secret, ATHENA_SECRET_BYTES);
+}
+
+void athena_sync_doc(const struct athena_sync *sync, uint8_t doc[static ATHENA_DOC_BYTES]) {
+    memcpy(doc, sync->keys.doc, ATHENA_DOC_BYTES);
+}
+
+enum athena_code athena_sync_lock(struct athena_sync *sync, const char *passphrase,
+                                  struct athena_error *error) {
+    return key_save(sync->key_path, sync->secret, passphrase, error);
+}
+
+/* ---- Adding ---- */
+
+/* Seals and inserts one change of the step under way. */
+static enum athena_code add_one(struct athena_sync *sync,
+                                const struct athena_sync_new_change *change,
+                                char id[static ATHENA_CHANGE_ID_TEXT_MAX + 1], uint64_t *number,
+                                struct athena_error *error) {
+    uint8_t random[ATHENA_UUID_BYTES];
+    randombytes_buf(random, sizeof random);
+    enum athena_code code = athena_change_id_make(id, change->actor, random, error);
+    if (code)
+        return code;
+    struct replica_change stored = {.is_own = true, .id = sync_view(id)};
+    uint8_t *data = malloc(athena_envelope_len(change->plain.len));
+    if (!data)
+        return sync_fail(error, ATHENA_NO_MEMORY, "a change", "out of memory");
+    athena_envelope_seal(data, &sync->keys, stored.id, change->plain);
+    stored.data = (struct athena_bytes_view){data, athena_envelope_len(change->plain.len)};
+    code = replica_insert(sync->replica, &stored, NULL, error);
+    *number = stored.number;
+    free(data);
+    return code;
+}
+
+struct added {
+    char id[ATHENA_CHANGE_ID_TEXT_MAX + 1];
+    uint64_t number;
+};
+
+static enum athena_code add_all(struct athena_sync *sync,
+                                const struct athena_sync_new_change *changes, size_t len,
+                                struct added *added, struct athena_error *error) {
+    enum athena_code code = replica_begin(sync->replica, error);
+    if (code)
+        return code;
+    for (size_t i = 0; i < len && !code; i++)
+        code = add_one(sync, &changes[i], added[i].id, &added[i].number, error);
+    if (!code)
+        return replica_commit(sync->replica, error);
+    replica_rollback(sync->replica);
+    return code;
+}
+
+enum athena_code athena_sync_add(struct athena_sync *sync,
+                                 const struct athena_sync_new_change *changes, size_t len,
+                                 void (*added)(void *ctx, const struct athena_sync_change *change),
+                                 void *ctx, struct athena_error *error) {
+    if (len == 0)
+        return ATHENA_OK;
+    struct added *all = calloc(len, sizeof *all);
+    if (!all)
+        return sync_fail(error, ATHENA_NO_MEMORY, "changes", "out of memory");
+    enum athena_code code = add_all(sync, changes, len, all, error);
+    for (size_t i = 0; i < len && !code && added; i++) {
+        struct athena_sync_change change = {.number = all[i].number,
+                                            .id = sync_view(all[i].id),
+                                            .plain = changes[i].plain,
+                                            .is_own = true};
+        added(ctx, &change);
+    }
+    free(all);
+    if (!code) {
+        sync->has_added = true;
+        sync_raise_event(sync);
+    }
+    return code;
+}
+
+/* ---- Status ---- */
+
+enum athena_code athena_sync_get_status(struct athena_sync *sync, struct athena_sync_status *status,
+                                        struct athena_error *error) {
+    struct athena_url url;
+    struct replica_server server = {0};
+    struct replica_counts counts;
+    *status = (struct athena_sync_status){0};
+    enum athena_code code =
+        replica_get_text(sync->replica, "url", status->url, sizeof status->url, error);
+    status->has_server = !code && athena_url_parse(&url, sync_view(status->url), NULL) == ATHENA_OK;
+    if (status->has_server)
+        code = replica_server(sync->replica, sync_view(url.authority), &server, error);
+    if (!code)
+        code = replica_count(sync->replica, status->has_server ? &server : NULL, &counts, error);
+    if (code)
+        return code;
+    status->changes = counts.readable;
+    status->quarantined = counts.quarantined;
+    status->digest = counts.digest;
+    status->pending = counts.waiting;
+    status->refused = counts.refused;
+    status->conflicts = counts.conflicts;
+    status->known = server.known;
+    status->has_cursor = server.cursor[0] != '\0';
+    status->is_connected = sync->session && session_is_connected(sync->session);
+    status->is_in_sync = sync->session && session_is_in_sync(sync->session);
+    return ATHENA_OK;
+}

@@ -1,0 +1,91 @@
+/* What the subcommands of athena-sync share. */
+#ifndef REFERENCE_CLIENT_CLI_H
+#define REFERENCE_CLIENT_CLI_H
+
+#include "reference-client/athena_sync.h"
+
+#include <stdio.h>
+
+enum {
+    EXIT_DONE = 0,
+    EXIT_FAILED = 1,
+    EXIT_USAGE = 2,
+    EXIT_NOT_IN_SYNC = 3, /* the server could not be reached, or not in time */
+    EXIT_LOCKED = 4,      /* a passphrase is needed, or wrong */
+    EXIT_ATTENTION = 5,   /* in sync, but something was quarantined, refused or in conflict */
+};
+
+/* The command line, once the subcommand is known. */
+struct arguments {
+    const char *folder;
+    const char *words[4]; /* behind the folder */
+    size_t words_len;
+    const char *url;
+    const char *key;
+    const char *token_file;
+    const char *passphrase_file;
+    const char *new_passphrase_file;
+    const char *ca_file;
+    const char *file;
+    uint64_t timeout_s;
+    bool is_insecure;
+    bool is_json;
+    bool is_hex;
+    bool locks;
+    bool unlocks;
+    bool is_offline;
+    bool skips_replay;
+};
+
+struct command {
+    const char *name;
+    const char *arguments;
+    const char *help;
+    int (*run)(const struct arguments *arguments);
+    size_t words_min;
+    size_t words_max;
+};
+
+/* ---- Saying what is wrong: one line on standard error; returns the status ---- */
+
+int cli_fail(const char *what, const struct athena_error *error);
+int cli_usage(const char *what);
+
+/* ---- Opening ---- */
+
+/* Opens the replica, asking for a passphrase when its key is locked. NULL, and the status, when
+ * that fails. */
+struct athena_sync *cli_open(const struct arguments *arguments, int *status);
+/* A passphrase from a file, or typed twice when it is new. malloc'd; NULL when there is none. */
+char *cli_read_passphrase(const char *file, const char *prompt, bool is_new);
+void cli_wipe(char *text); /* and free */
+/* The token of --token-file into `token`; false when it cannot be read. */
+bool cli_read_token(const struct arguments *arguments, char *token, size_t room);
+
+/* ---- Progress: on a terminal only, overwritten in place ---- */
+
+void cli_progress(const char *what, uint64_t done);
+void cli_progress_end(void);
+
+/* Reads a whole file or, for "-", standard input. malloc'd; NULL with errno set. */
+uint8_t *cli_read_file(const char *path, size_t *len);
+
+/* ---- JSON lines ---- */
+
+void cli_append(struct athena_buf *out, const char *text);
+void cli_append_string(struct athena_buf *out, const char *name, const char *text, size_t len);
+void cli_append_bytes(struct athena_buf *out, const char *name, const uint8_t *bytes, size_t len);
+void cli_append_integer(struct athena_buf *out, const char *name, uint64_t value);
+void cli_append_boolean(struct athena_buf *out, const char *name, bool value);
+
+int command_init(const struct arguments *arguments);
+int command_key(const struct arguments *arguments);
+int command_add(const struct arguments *arguments);
+int command_sync(const struct arguments *arguments);
+int command_watch(const struct arguments *arguments);
+int command_status(const struct arguments *arguments);
+int command_export(const struct arguments *arguments);
+int command_import(const struct arguments *arguments);
+int command_verify(const struct arguments *arguments);
+
+#endif

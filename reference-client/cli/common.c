@@ -1,0 +1,193 @@
+#include "reference-client/cli/cli.h"
+
+#include <errno.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+#include <termios.h>
+#include <unistd.h>
+
+enum { PASSPHRASE_MAX = 1024, READ_STEP = 65536 };
+
+/* ---- Secrets ---- */
+
+void cli_wipe(char *text) {
+    if (!text)
+        return;
+    sodium_memzero(text, strlen(text));
+    free(text);
+}
+
+static char *read_first_line(FILE *file) {
+    char line[PASSPHRASE_MAX];
+    bool ok = fgets(line, sizeof line, file) != NULL;
+    line[ok ? strcspn(line, "\r\n") : 0] = '\0';
+    char *copy = *line ? strdup(line) : NULL;
+    sodium_memzero(line, sizeof line);
+    return copy;
+}
+
+static char *read_from_file(const char *path) {
+    FILE *file = fopen(path, "re");
+    char *text = file ? read_first_line(file) : NULL;
+    if (!text)
+        fprintf(stderr, "athena-sync: %s: %s\n", path, file ? "empty" : strerror(errno));
+    if (file)
+        fclose(file);
+    return text;
+}
+
+/* Typed at the terminal, unseen. */
+static char *ask(const char *prompt) {
+    FILE *terminal = fopen("/dev/tty", "r+e");
+    struct termios shown;
+    if (!terminal) {
+        fprintf(stderr, "athena-sync: no terminal to ask for a passphrase: use a file\n");
+        return NULL;
+    }
+    fprintf(terminal, "%s: ", prompt);
+    fflush(terminal);
+    bool hides = tcgetattr(fileno(terminal), &shown) == 0;
+    if (hides) {
+        struct termios hidden = shown;
+        hidden.c_lflag &= (tcflag_t)~ECHO;
+        tcsetattr(fileno(terminal), TCSAFLUSH, &hidden);
+    }
+    char *text = read_first_line(terminal);
+    if (hides)
+        tcsetattr(fileno(terminal), TCSAFLUSH, &shown);
+    fprintf(terminal, "\n");
+    fclose(terminal);
+    return text;
+}
+
+char *cli_read_passphrase(const char *file, const char *prompt, bool is_new) {
+    if (file)
+        return read_from_file(file);
+    char *first = ask(prompt);
+    if (!first || !is_new)
+        return first;
+    char *second = ask("Again");
+    bool same = second && strcmp(first, second) == 0;
+    cli_wipe(second);
+    if (same)
+        return first;
+    fprintf(stderr, "athena-sync: the two passphrases differ\n");
+    cli_wipe(first);
+    return NULL;
+}
+
+bool cli_read_token(const struct arguments *arguments, char *token, size_t room) {
+    *token = '\0';
+    if (!arguments->token_file)
+        return true;
+    char *line = read_from_file(arguments->token_file);
+    bool ok = line && strlen(line) < room;
+    if (ok)
+        snprintf(token, room, "%s", line);
+    cli_wipe(line);
+    return ok;
+}
+
+/* ---- Opening ---- */
+
+struct athena_sync *cli_open(const struct arguments *arguments, int *status) {
+    struct athena_sync *sync = NULL;
+    struct athena_error error;
+    char *passphrase = NULL;
+    if (arguments->passphrase_file) {
+        passphrase = cli_read_passphrase(arguments->passphrase_file, NULL, false);
+        if (!passphrase) {
+            *status = EXIT_LOCKED;
+            return NULL;
+        }
+    }
+    enum athena_code code = athena_sync_open(&sync, arguments->folder, passphrase, &error);
+    if (code == ATHENA_FORBIDDEN && !passphrase && isatty(STDIN_FILENO)) {
+        passphrase = cli_read_passphrase(NULL, "Passphrase", false);
+        if (passphrase)
+            code = athena_sync_open(&sync, arguments->folder, passphrase, &error);
+    }
+    cli_wipe(passphrase);
+    *status = code ? cli_fail("cannot open", &error) : EXIT_DONE;
+    return code ? NULL : sync;
+}
+
+/* ---- Files and progress ---- */
+
+uint8_t *cli_read_file(const char *path, size_t *len) {
+    FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
+    struct athena_buf buf = {0};
+    if (!file)
+        return NULL;
+    size_t got;
+    do {
+        char *at = athena_buf_extend(&buf, READ_STEP);
+        got = at ? fread(at, 1, READ_STEP, file) : 0;
+        buf.len -= at ? READ_STEP - got : 0;
+    } while (got > 0);
+    bool ok = !ferror(file) && !buf.failed;
+    if (file != stdin)
+        fclose(file);
+    if (!ok) {
+        athena_buf_fini(&buf);
+        return NULL;
+    }
+    *len = buf.len;
+    return (uint8_t *)buf.at;
+}
+
+static bool shows_progress;
+
+void cli_progress(const char *what, uint64_t done) {
+    if (!isatty(STDERR_FILENO))
+        return;
+    fprintf(stderr, "\r\033[K%s %llu", what, (unsigned long long)done);
+    shows_progress = true;
+}
+
+void cli_progress_end(void) {
+    if (shows_progress)
+        fprintf(stderr, "\r\033[K");
+    shows_progress = false;
+}
+
+/* ---- JSON ---- */
+
+void cli_append(struct athena_buf *out, const char *text) {
+    athena_buf_append(out, text, strlen(text));
+}
+
+static void append_name(struct athena_buf *out, const char *name) {
+    cli_append(out, out->len > 0 && out->at[out->len - 1] == '{' ? "\"" : ",\"");
+    cli_append(out, name);
+    cli_append(out, "\":");
+}
+
+void cli_append_string(struct athena_buf *out, const char *name, const char *text, size_t len) {
+    append_name(out, name);
+    athena_json_append_string(out, (struct athena_text_view){text, len});
+}
+
+void cli_append_bytes(struct athena_buf *out, const char *name, const uint8_t *bytes, size_t len) {
+    size_t text_len = athena_base64url_len(len);
+    append_name(out, name);
+    char *at = athena_buf_extend(out, text_len + 2);
+    if (!at)
+        return;
+    at[0] = '"';
+    athena_base64url_encode(at + 1, bytes, len);
+    at[text_len + 1] = '"';
+}
+
+void cli_append_integer(struct athena_buf *out, const char *name, uint64_t value) {
+    char digits[24];
+    append_name(out, name);
+    snprintf(digits, sizeof digits, "%llu", (unsigned long long)value);
+    cli_append(out, digits);
+}
+
+void cli_append_boolean(struct athena_buf *out, const char *name, bool value) {
+    append_name(out, name);
+    cli_append(out, value ? "true" : "false");
+}

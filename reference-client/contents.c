@@ -1,0 +1,216 @@
+/* What a replica holds: reading it, saving a whole document beside it, carrying it elsewhere. */
+#include "reference-client/athena_sync_internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- Reading ---- */
+
+/* A change copied out of the store, because a callback may use the store itself. */
+struct copy {
+    struct athena_buf bytes;
+    struct athena_text_view id;
+    struct athena_bytes_view data;
+};
+
+static bool copy_change(struct copy *copy, const struct replica_change *change) {
+    athena_buf_clear(&copy->bytes);
+    athena_buf_append(&copy->bytes, change->id.at, change->id.len);
+    athena_buf_append(&copy->bytes, change->data.at, change->data.len);
+    copy->id = (struct athena_text_view){copy->bytes.at, change->id.len};
+    copy->data = (struct athena_bytes_view){(const uint8_t *)copy->bytes.at + change->id.len,
+                                            change->data.len};
+    return !copy->bytes.failed;
+}
+
+/* Opens in place: the plaintext takes the envelope's room. */
+static enum athena_code open_copy(const struct athena_sync *sync, const struct copy *copy,
+                                  uint8_t **plain, size_t *len, struct athena_error *error) {
+    uint8_t *room = realloc(*plain, copy->data.len + 1);
+    if (!room)
+        return sync_fail(error, ATHENA_NO_MEMORY, "a change", "out of memory");
+    *plain = room;
+    return athena_envelope_open(room, len, &sync->keys, copy->id, copy->data, error);
+}
+
+enum athena_code athena_sync_each(struct athena_sync *sync, uint64_t after,
+                                  bool (*each)(void *ctx, const struct athena_sync_change *change),
+                                  void *ctx, struct athena_error *error) {
+    struct copy copy = {0};
+    struct replica_change found = {.number = after};
+    uint8_t *plain = NULL;
+    enum athena_code code;
+    bool goes_on = true;
+    while (!(code = replica_next(sync->replica, found.number, &found, error)) && found.number &&
+           goes_on) {
+        struct athena_sync_change change = {.number = found.number, .is_own = found.is_own};
+        if (found.state != CHANGE_READABLE)
+            continue;
+        code = copy_change(&copy, &found)
+                   ? open_copy(sync, &copy, &plain, &change.plain.len, error)
+                   : sync_fail(error, ATHENA_NO_MEMORY, "a change", "out of memory");
+        if (code)
+            break;
+        change.id = copy.id;
+        change.plain.at = plain;
+        goes_on = each(ctx, &change);
+    }
+    free(plain);
+    athena_buf_fini(&copy.bytes);
+    return code;
+}
+
+enum athena_code athena_sync_quarantine(struct athena_sync *sync, struct athena_text_view id,
+                                        const char *reason, struct athena_error *error) {
+    struct replica_change change;
+    enum athena_code code = replica_find(sync->replica, id, &change, error);
+    if (!code && change.number == 0)
+        return sync_fail(error, ATHENA_BAD_ID, "this replica", "holds no such change");
+    if (!code)
+        code = replica_begin(sync->replica, error);
+    if (code)
+        return code;
+    code = replica_quarantine(sync->replica, change.number, reason, error);
+    if (!code)
+        return replica_commit(sync->replica, error);
+    replica_rollback(sync->replica);
+    return code;
+}
+
+/* ---- The saved document ---- */
+
+enum athena_code athena_sync_save_document(struct athena_sync *sync,
+                                           struct athena_bytes_view document, uint64_t through,
+                                           struct athena_error *error) {
+    return replica_save_document(sync->replica, document, through, error);
+}
+
+enum athena_code athena_sync_load_document(struct athena_sync *sync, uint8_t **document,
+                                           size_t *len, uint64_t *through,
+                                           struct athena_error *error) {
+    return replica_load_document(sync->replica, document, len, through, error);
+}
+
+/* ---- Export and import ---- */
+
+enum athena_code
+athena_sync_each_envelope(struct athena_sync *sync,
+                          bool (*each)(void *ctx, const struct athena_sync_envelope *envelope),
+                          void *ctx, struct athena_error *error) {
+    struct copy copy = {0};
+    struct replica_change found = {0};
+    enum athena_code code;
+    bool goes_on = true;
+    while (!(code = replica_next(sync->replica, found.number, &found, error)) && found.number &&
+           goes_on) {
+        if (!copy_change(&copy, &found)) {
+            code = sync_fail(error, ATHENA_NO_MEMORY, "a change", "out of memory");
+            break;
+        }
+        struct athena_sync_envelope envelope = {copy.id, copy.data};
+        goes_on = each(ctx, &envelope);
+    }
+    athena_buf_fini(&copy.bytes);
+    return code;
+}
+
+static enum athena_code check_readable(const struct athena_sync *sync,
+                                       const struct athena_sync_envelope *envelope,
+                                       struct athena_error *error) {
+    size_t len;
+    enum athena_code code = athena_change_id_check(envelope->id, error);
+    uint8_t *plain = code ? NULL : malloc(envelope->data.len + 1);
+    if (!code && !plain)
+        code = sync_fail(error, ATHENA_NO_MEMORY, "a change", "out of memory");
+    if (!code)
+        code = athena_envelope_open(plain, &len, &sync->keys, envelope->id, envelope->data, error);
+    free(plain);
+    return code;
+}
+
+static enum athena_code import_one(struct athena_sync *sync,
+                                   const struct athena_sync_envelope *envelope, size_t *imported,
+                                   struct athena_error *error) {
+    struct replica_change held;
+    enum athena_code code = check_readable(sync, envelope, error);
+    if (!code)
+        code = replica_find(sync->replica, envelope->id, &held, error);
+    if (code)
+        return code;
+    if (held.number) {
+        bool same = held.data.len == envelope->data.len &&
+                    memcmp(held.data.at, envelope->data.at, held.data.len) == 0;
+        return same ? ATHENA_OK
+                    : sync_fail(error, ATHENA_CONFLICT, "this replica",
+                                "holds other bytes under the id");
+    }
+    struct replica_change change = {.id = envelope->id, .data = envelope->data};
+    (*imported)++;
+    return replica_insert(sync->replica, &change, NULL, error);
+}
+
+enum athena_code athena_sync_import(struct athena_sync *sync,
+                                    const struct athena_sync_envelope *envelopes, size_t len,
+                                    size_t *imported, struct athena_error *error) {
+    *imported = 0;
+    enum athena_code code = replica_begin(sync->replica, error);
+    if (code)
+        return code;
+    for (size_t i = 0; i < len && !code; i++) {
+        code = import_one(sync, &envelopes[i], imported, error);
+        if (code && error)
+            snprintf(error->where, sizeof error->where, "/%zu", i);
+    }
+    if (!code)
+        code = replica_commit(sync->replica, error);
+    else
+        replica_rollback(sync->replica);
+    if (code)
+        *imported = 0;
+    sync->has_added = true;
+    sync_raise_event(sync);
+    return code;
+}
+
+/* ---- Verify ---- */
+
+static enum athena_code damaged(struct athena_error *error, const struct replica_change *change,
+                                const char *what) {
+    if (error) {
+        *error = (struct athena_error){.code = ATHENA_INTERNAL};
+        snprintf(error->text, sizeof error->text, "change %llu is damaged: %.200s",
+                 (unsigned long long)change->number, what);
+    }
+    return ATHENA_INTERNAL;
+}
+
+static enum athena_code verify_change(const struct athena_sync *sync,
+                                      const struct replica_change *change,
+                                      struct athena_error *error) {
+    uint8_t hash[ATHENA_HASH_BYTES];
+    struct athena_error why = {0};
+    if (athena_change_id_check(change->id, &why))
+        return damaged(error, change, why.text);
+    athena_item_hash(hash, change->id, change->data);
+    if (memcmp(hash, change->hash, sizeof hash) != 0)
+        return damaged(error, change, "its hash is not that of its bytes");
+    struct athena_sync_envelope envelope = {change->id, change->data};
+    if (change->state == CHANGE_READABLE && check_readable(sync, &envelope, &why))
+        return damaged(error, change, why.text);
+    return ATHENA_OK;
+}
+
+enum athena_code athena_sync_verify(struct athena_sync *sync, uint64_t *checked,
+                                    struct athena_error *error) {
+    struct replica_change change = {0};
+    enum athena_code code;
+    *checked = 0;
+    while (!(code = replica_next(sync->replica, change.number, &change, error)) && change.number) {
+        code = verify_change(sync, &change, error);
+        if (code)
+            return code;
+        (*checked)++;
+    }
+    return code ? code : replica_verify_known(sync->replica, error);
+}
