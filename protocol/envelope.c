@@ -65,7 +65,9 @@ size_t athena_padded_len(size_t plain_len) {
     if (len <= ATHENA_PADDED_BYTES_MIN)
         return ATHENA_PADDED_BYTES_MIN;
     size_t exponent = floor_log2(len);
-    size_t mask = ((size_t)1 << (exponent - (floor_log2(exponent) + 1))) - 1;
+    size_t kept_bits = floor_log2(exponent) + 1;
+    assert(exponent > kept_bits);
+    size_t mask = ((size_t)1 << (exponent - kept_bits)) - 1;
     return (len + mask) & ~mask;
 }
 

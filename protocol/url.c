@@ -205,6 +205,8 @@ static bool parse_ipv4(const char *host, uint32_t *address) {
             return false;
         at = *end ? end + 1 : end;
     }
+    if (count == 0)
+        return false;
     uint64_t sum = numbers[count - 1];
     if (sum >= UINT64_C(1) << (8 * (5 - count)))
         return false;

@@ -327,14 +327,15 @@ static void fill_host(struct server *server, const struct options *options) {
 /* Descriptors for all connections; how many that are in the end is said, not assumed. */
 static void raise_descriptors(struct server *server) {
     struct rlimit limit;
-    uint64_t wanted = server->host.connections_max + FD_RESERVE;
+    size_t wanted = server->host.connections_max + FD_RESERVE;
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
         return;
     limit.rlim_cur = (rlim_t)least(wanted, limit.rlim_max);
     setrlimit(RLIMIT_NOFILE, &limit);
     if (limit.rlim_cur < wanted) {
-        server->host.connections_max =
-            limit.rlim_cur > 2 * FD_RESERVE ? (size_t)limit.rlim_cur - FD_RESERVE : FD_RESERVE;
+        server->host.connections_max = limit.rlim_cur > (rlim_t)2 * FD_RESERVE
+                                           ? (size_t)limit.rlim_cur - FD_RESERVE
+                                           : FD_RESERVE;
         log_line(LOG_LEVEL_WARN, "at most %zu connections: the limit of open files is %llu",
                  server->host.connections_max, (unsigned long long)limit.rlim_cur);
     }

@@ -97,11 +97,13 @@ static enum athena_code memory_read(struct store *store, const uint8_t doc[stati
     return ATHENA_OK;
 }
 
-static size_t find_change(const struct memory_document *d, struct athena_text_view id, size_t len) {
-    for (size_t i = 0; i < len; i++)
+/* Among the first `len` changes; NULL when it is none of them. */
+static const struct memory_change *find_change(const struct memory_document *d,
+                                               struct athena_text_view id, uint64_t len) {
+    for (uint64_t i = 0; i < len; i++)
         if (d->changes[i].id_len == id.len && memcmp(d->changes[i].id, id.at, id.len) == 0)
-            return i;
-    return SIZE_MAX;
+            return &d->changes[i];
+    return NULL;
 }
 
 static enum athena_code memory_find(struct store *store, const uint8_t doc[static ATHENA_DOC_BYTES],
@@ -109,9 +111,11 @@ static enum athena_code memory_find(struct store *store, const uint8_t doc[stati
                                     struct store_page *page, bool *found,
                                     struct athena_error *error) {
     const struct memory_document *d = find_document(store, doc);
-    size_t i = d ? find_change(d, id, d->committed) : SIZE_MAX;
-    *found = i != SIZE_MAX && i < until;
-    if (*found && !store_page_add(page, id, data_of(&d->changes[i]), true))
+    const struct memory_change *change = NULL;
+    if (d)
+        change = find_change(d, id, until < d->committed ? until : d->committed);
+    *found = change != NULL;
+    if (change && !store_page_add(page, id, data_of(change), true))
         return no_memory(error);
     return ATHENA_OK;
 }
@@ -160,10 +164,10 @@ static bool append_change(struct memory_document *d, const struct store_entry *e
 
 /* Whether the log has the id already, and then as what. */
 static bool judge_known(const struct memory_document *d, struct store_entry *entry) {
-    size_t i = find_change(d, entry->id, d->len);
-    if (i == SIZE_MAX)
+    const struct memory_change *known = find_change(d, entry->id, d->len);
+    if (!known)
         return false;
-    struct athena_bytes_view data = data_of(&d->changes[i]);
+    struct athena_bytes_view data = data_of(known);
     bool same = data.len == entry->data.len && memcmp(data.at, entry->data.at, data.len) == 0;
     entry->outcome = same ? STORE_DUPLICATE : STORE_REJECTED;
     entry->code = same ? ATHENA_OK : ATHENA_CONFLICT;
