@@ -40,8 +40,9 @@ static void send_list(struct session *s, const char *after) {
 static void begin_listing(struct session *s, enum resume_step step, bool with_data) {
     s->step = step;
     s->lists_data = with_data;
+    s->lists_from_start = step != STEP_B || s->server.cursor[0] == '\0';
     number_set_fini(&s->listed);
-    send_list(s, step == STEP_B ? s->server.cursor : "");
+    send_list(s, s->lists_from_start ? "" : s->server.cursor);
 }
 
 /* Whether there is any change here at all; without one, whole changes are wanted at once. */
@@ -126,10 +127,12 @@ static bool replace_known(struct session *s) {
     return false;
 }
 
+/* No listing is repeated: one from the start, of an empty `known`, was step c already, and one with
+ * data step d [ASP-CLI-15]. */
 static void next_step(struct session *s) {
-    if (s->step == STEP_B) {
+    if (!s->lists_from_start) {
         begin_listing(s, STEP_C, false);
-    } else if (s->step == STEP_C && !s->lists_data) {
+    } else if (!s->lists_data) {
         begin_listing(s, STEP_D, true);
     } else {
         session_fault(s, "the server's digest is not that of the changes it lists");

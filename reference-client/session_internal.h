@@ -56,6 +56,7 @@ struct session {
     /* The resume. */
     enum resume_step step;
     bool lists_data;
+    bool lists_from_start;
     bool has_gap; /* something listed could not be got: no cursor is adopted past it */
     char page_cursor[ATHENA_CURSOR_TEXT_MAX + 1];
     bool page_more;
