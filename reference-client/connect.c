@@ -151,12 +151,17 @@ static void take_waiting(struct athena_sync *sync) {
         session_tick(sync->session, now_ms());
 }
 
+/* An eventfd or timerfd, raised or not. */
+static void clear_event(int fd) {
+    uint64_t count;
+    ssize_t len = read(fd, &count, sizeof count);
+    (void)len;
+}
+
 /* A handler that disconnects is obeyed once the session is not on the stack any more. */
 void athena_sync_service(struct athena_sync *sync) {
-    uint64_t ignored;
-    ssize_t got = read(sync->event_fd, &ignored, sizeof ignored);
-    got = read(sync->timer_fd, &ignored, sizeof ignored);
-    (void)got;
+    clear_event(sync->event_fd);
+    clear_event(sync->timer_fd);
     if (sync->session && !sync->is_in_service) {
         sync->is_in_service = true;
         take_waiting(sync);

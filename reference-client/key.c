@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <sodium.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -68,16 +69,32 @@ static enum athena_code lock(char line[static LINE_MAX_BYTES],
     return ATHENA_OK;
 }
 
+/* "argon2id MEMORY PASSES TEXT", with numbers that a device can bear. */
+static bool parse_locked(const char *line, unsigned *memory_kib, unsigned *passes,
+                         const char **text) {
+    static const char kind[] = "argon2id ";
+    char *end;
+    if (strncmp(line, kind, sizeof kind - 1) != 0)
+        return false;
+    unsigned long memory = strtoul(line + sizeof kind - 1, &end, 10);
+    unsigned long count = strtoul(end, &end, 10);
+    if (*end != ' ' || memory > MEMORY_KIB_MAX || count > PASSES_MAX)
+        return false;
+    *memory_kib = (unsigned)memory;
+    *passes = (unsigned)count;
+    *text = end + 1;
+    return true;
+}
+
 static enum athena_code unlock(uint8_t secret[static ATHENA_SECRET_BYTES], const char *line,
                                const char *passphrase, struct athena_error *error) {
-    unsigned memory_kib = 0;
-    unsigned passes = 0;
-    char text[LINE_MAX_BYTES];
+    unsigned memory_kib;
+    unsigned passes;
+    const char *text;
     uint8_t bytes[LOCKED_BYTES];
     uint8_t key[crypto_secretbox_KEYBYTES];
     size_t len;
-    if (sscanf(line, "argon2id %u %u %255s", &memory_kib, &passes, text) != 3 ||
-        memory_kib > MEMORY_KIB_MAX || passes > PASSES_MAX ||
+    if (!parse_locked(line, &memory_kib, &passes, &text) ||
         !athena_base64url_decode(bytes, sizeof bytes, &len,
                                  (struct athena_text_view){text, strlen(text)}) ||
         len != sizeof bytes)
