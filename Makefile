@@ -21,11 +21,13 @@ WARN     := -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-pr
 OPT      ?= -O2 -g
 comma    := ,
 SANFLAGS := $(if $(SAN),-fsanitize=address$(comma)undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
-CPPFLAGS += -D_GNU_SOURCE -DATHENA_VERSION='"$(VERSION)"' -I. $(shell pkg-config --cflags $(PKGS))
+CPPFLAGS += -D_GNU_SOURCE -DATHENA_VERSION='"$(VERSION)"' -I. $(PKG_CFLAGS)
 CFLAGS   += -std=c11 $(WARN) $(OPT) $(SANFLAGS) -fPIC -fvisibility=hidden -MMD -MP
 LDFLAGS  += $(SANFLAGS)
-LIBS     := $(shell pkg-config --libs $(PKGS)) -lpthread
-CHECK_LIBS := $(shell pkg-config --libs check)
+# Asked for once, when first used: `make deps conformance` installs pkg-config and the packages first.
+PKG_CFLAGS = $(eval PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS)))$(PKG_CFLAGS)
+LIBS       = $(eval LIBS := $(shell pkg-config --libs $(PKGS)) -lpthread)$(LIBS)
+CHECK_LIBS = $(eval CHECK_LIBS := $(shell pkg-config --libs check))$(CHECK_LIBS)
 
 objects = $(patsubst %.c,$(BUILD)/%.o,$(1))
 sources = $(filter-out $(1)/main.c,$(wildcard $(1)/*.c))
