@@ -47,7 +47,7 @@ TOOLS    := $(if $(SIMULATION),$(BUILD)/athena-simulate) $(if $(BENCH),$(BUILD)/
 LIBRARY  := $(if $(CLIENT),$(BUILD)/libathena-sync.a $(BUILD)/libathena-sync.so)
 TESTS    := $(patsubst %.c,$(BUILD)/%,$(wildcard */tests/test_*.c))
 FUZZERS  := $(patsubst %.c,build/fuzz/%,$(wildcard */fuzz/fuzz_*.c))
-ALL_C    := $(shell git ls-files '*.c' '*.h' 2>/dev/null)
+ALL_C     = $(shell git ls-files '*.c' '*.h' 2>/dev/null)
 DOC_MAN  := $(wildcard */*.1 */*.8)
 
 .DEFAULT_GOAL := all
