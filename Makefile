@@ -14,7 +14,7 @@ PKGS     := libwebsockets libcjson libsodium sqlite3 openssl
 NODE_DEPS = $(if $(shell command -v node),,nodejs) $(if $(shell command -v npm),,npm)
 DEPS     := gcc make pkg-config jq libwebsockets-dev libcjson-dev libsodium-dev libsqlite3-dev \
             libwslay-dev libssl-dev check
-DEV_DEPS := clang clang-format clang-tidy libclang-rt-14-dev bear valgrind mandoc git
+DEV_DEPS := clang clang-format clang-tidy libclang-rt-14-dev shellcheck valgrind mandoc git
 
 CC       ?= gcc
 WARN     := -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes
@@ -48,6 +48,7 @@ LIBRARY  := $(if $(CLIENT),$(BUILD)/libathena-sync.a $(BUILD)/libathena-sync.so)
 TESTS    := $(patsubst %.c,$(BUILD)/%,$(wildcard */tests/test_*.c))
 FUZZERS  := $(patsubst %.c,build/fuzz/%,$(wildcard */fuzz/fuzz_*.c))
 ALL_C     = $(shell git ls-files '*.c' '*.h' 2>/dev/null)
+SHELL_SCRIPTS = .ci/run $(shell git grep -lE '^\#!.*sh$$' -- scripts)
 DOC_MAN  := $(wildcard */*.1 */*.8)
 
 .DEFAULT_GOAL := all
@@ -161,12 +162,15 @@ format: ## lay out the C sources
 	clang-format -i $(ALL_C)
 
 lint: compile_commands.json ## formatting, static analysis, shell, manual pages
-	clang-format --dry-run -Werror $(ALL_C)
-	clang-tidy --quiet -p . $(filter %.c,$(ALL_C))
+	@printf '%s\n' $(ALL_C) | xargs clang-format --dry-run -Werror
+	@printf '%s\n' $(filter %.c,$(ALL_C)) | xargs -P $$(nproc) -n 8 clang-tidy --quiet -p .
+	shellcheck $(SHELL_SCRIPTS)
 	mandoc -T lint -W warning $(DOC_MAN)
 
+# What make would run, as clang's tools want to read it.
 compile_commands.json: Makefile
-	bear --output $@ -- $(MAKE) -B BUILD=build/bear all $(patsubst $(BUILD)/%,build/bear/%,$(TESTS))
+	$(MAKE) --dry-run --always-make all $(TESTS) | grep -F ' -c -o ' | \
+	    jq --raw-input '{directory: "$(CURDIR)", command: ., file: (split(" ") | last)}' | jq --slurp . > $@
 
 # ---- delivery ----
 
