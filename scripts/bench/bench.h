@@ -2,15 +2,20 @@
  * athena-bench: how fast the reference server and client are on this machine, beside what the
  * machine itself can do.
  *
- *   main.c        options, the order of the measures
- *   limits.c      the machine: SQLite with the same rows, fdatasync, loopback, envelope cipher
- *   push.c pull.c reconnect.c fanout.c idle.c startup.c      one measure each
- *   program.c     programs under measurement: start, first line, processor time, memory, end
- *   server.c      athena-syncd on a fresh folder        replica.c   athena-sync on a fresh folder
- *   wire.c        one WebSocket connection of the load generator       peer.c   with an open
- * document corpus.c      a document's changes, sealed and framed before any clock starts relay.c
- * counts what passes between a client and the server series.c report.c machine.c      medians, the
- * table, what machine this is
+ *   main.c       options, the order of the measures
+ *   limits.c     the machine: SQLite with the same rows, fdatasync, loopback, envelope cipher
+ *   push.c pull.c reconnect.c fanout.c idle.c startup.c
+ *                one measure each
+ *   program.c    programs under measurement: start, first line, processor time, memory, end
+ *   server.c     athena-syncd on a fresh folder
+ *   replica.c    athena-sync on a fresh folder
+ *   wire.c       one WebSocket connection of the load generator
+ *   peer.c       the same with an open document
+ *   corpus.c     a document's changes, sealed and framed before any clock starts
+ *   relay.c      counts what passes between a client and the server
+ *   series.c     medians
+ *   report.c     the table and the JSON
+ *   machine.c    what machine this is
  *
  * The generator shares nothing with the clocks: messages are encoded and framed beforehand, and its
  * own processor time is reported wherever it competes with what is measured.
@@ -54,6 +59,8 @@ void bench_fresh_path(const struct bench *bench, char *path, size_t size, const 
 /* The measures, in the order of the table. */
 void measure_limits(struct bench *bench);
 void measure_push(struct bench *bench);
+void measure_pull(struct bench *bench);
+void measure_reconnect(struct bench *bench);
 void measure_fanout(struct bench *bench);
 void measure_idle(struct bench *bench);
 void measure_startup(struct bench *bench);

@@ -23,7 +23,7 @@ struct fanout {
     struct athena_buf frames;
     size_t *ends;          /* of each change's frame in frames */
     double *sent, *pushed; /* of each change */
-    double *received;      /* of each reader's each change */
+    double *received;      /* of each reader's each change; 0: not yet */
     size_t sent_len, pushed_len, received_len;
     int poll, timer;
 };

@@ -19,6 +19,8 @@ static const struct {
 } measures[] = {
     {"limits", "the machine itself: SQLite, fdatasync, loopback, envelope cipher", measure_limits},
     {"push", "durable push, one change a message and 100", measure_push},
+    {"pull", "cold pull of 10,000 and 100,000 changes by athena-sync", measure_pull},
+    {"reconnect", "reconnect with nothing new, and with 10 and 100 missing", measure_reconnect},
     {"fanout", "live fan-out to 1, 50 and 200 readers", measure_fanout},
     {"idle", "memory of an idle connection at 1,000 and 10,000", measure_idle},
     {"startup", "start of the server: time and memory", measure_startup},
