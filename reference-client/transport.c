@@ -444,8 +444,10 @@ void transport_free(struct transport *t) {
 
 /* ---- From the session ---- */
 
+/* What the session sent before it heard of the last ending is not for the next connection. */
 void transport_dial(struct transport *t) {
     pthread_mutex_lock(&t->mutex);
+    free_outgoing(t);
     t->wants_dial = true;
     pthread_mutex_unlock(&t->mutex);
     lws_cancel_service(t->context);
