@@ -194,7 +194,7 @@ static void read_some(struct connection *connection) {
     }
 }
 
-static void write_some(struct connection *connection) {
+void connection_flush(struct connection *connection) {
     struct bytes *output = endpoint_output(connection->endpoint);
     while (connection->stream != NULL && output->len > 0) {
         ssize_t put = stream_write(connection->stream, output->at, output->len);
@@ -219,10 +219,10 @@ short connection_events(const struct connection *connection) {
 void connection_service(struct connection *connection) {
     if (connection->stream == NULL)
         return;
-    write_some(connection);
+    connection_flush(connection);
     if (!connection->paused)
         read_some(connection);
-    write_some(connection);
+    connection_flush(connection);
 }
 
 /* ---- Sending and ending ---------------------------------------------------------------------- */
@@ -233,7 +233,7 @@ void connection_send(struct connection *connection, const cJSON *message) {
     watch_sent(&connection->watch, message);
     endpoint_send_text(connection->endpoint, text, strlen(text));
     free(text);
-    connection_service(connection);
+    connection_flush(connection);
 }
 
 void connection_go_blind(struct connection *connection) {
@@ -243,7 +243,7 @@ void connection_go_blind(struct connection *connection) {
 void connection_close(struct connection *connection, int code) {
     transcript_add(connection->transcript, connection->name, TRANSCRIPT_SENT, "(close %d)", code);
     endpoint_send_close(connection->endpoint, code, "");
-    connection_service(connection);
+    connection_flush(connection);
 }
 
 void connection_drop(struct connection *connection, bool reset) {

@@ -47,8 +47,11 @@ void connection_free(struct connection *connection);
 
 /* poll(2) events to wait for; 0 when it is over or waits for nothing. */
 short connection_events(const struct connection *connection);
-/* Moves bytes and takes in what came. */
+/* Moves bytes and takes in what came. Nothing else reads, so that what is wrong with a message is
+ * known before a step sees it. */
 void connection_service(struct connection *connection);
+/* Writes what waits, as far as it goes at once. */
+void connection_flush(struct connection *connection);
 
 void connection_send(struct connection *connection, const cJSON *message);
 /* To be called before anything else is sent through the endpoint: what goes out is then unknown. */

@@ -149,7 +149,7 @@ static enum progress step_send_text(struct run *run, struct task *task, struct f
     transcript_add_message(&run->transcript, connection->name, TRANSCRIPT_SENT,
                            step_member(frame, "send_text"));
     endpoint_send_text(connection->endpoint, text, strlen(text));
-    connection_service(connection);
+    connection_flush(connection);
     return STEP_DONE;
 }
 
@@ -224,7 +224,7 @@ static enum progress step_send_frames(struct run *run, struct task *task, struct
         if (!send_frame(run, connection, described))
             return STEP_FAILED;
     }
-    connection_service(connection);
+    connection_flush(connection);
     return STEP_DONE;
 }
 
@@ -256,7 +256,7 @@ static enum progress step_send_fragmented(struct run *run, struct task *task, st
             endpoint_send_frame(connection->endpoint, &ping);
     }
     free(text);
-    connection_service(connection);
+    connection_flush(connection);
     return STEP_DONE;
 }
 
@@ -276,7 +276,7 @@ static enum progress step_send_bytes(struct run *run, struct task *task, struct 
                    step_text(frame, "send_bytes"));
     endpoint_send_bytes(connection->endpoint, bytes.at, bytes.len);
     bytes_fini(&bytes);
-    connection_service(connection);
+    connection_flush(connection);
     return STEP_DONE;
 }
 
@@ -465,7 +465,7 @@ static void send_ping(struct run *run, struct frame *frame, struct connection *c
                                                                        .masked = true,
                                                                        .payload = payload,
                                                                        .len = sizeof payload});
-    connection_service(connection);
+    connection_flush(connection);
 }
 
 /* {"ping": "alice"}: a ping, and the pong with its payload. */
