@@ -84,7 +84,15 @@ $(BUILD)/athena-sync: $(CLIENT_CLI) $(BUILD)/libathena-sync.a
 $(BUILD)/athena-conform: $(BUILD)/conformance/main.o $(CONFORM)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS) -lwslay
 
-$(BUILD)/athena-simulate: $(SIMULATION) $(SERVER) $(CLIENT) $(PROTOCOL)
+# Both sides have a session_new: the simulated client and what it is made of become one object, of
+# which only what scripts/simulation/client.h shows can be seen.
+SIMULATED_CLIENT := $(BUILD)/scripts/simulation/client.o
+$(BUILD)/simulated-client.o: $(SIMULATED_CLIENT) $(CLIENT)
+	$(LD) -r -o $@ $^
+	objcopy --localize-hidden $@
+
+$(BUILD)/athena-simulate: $(filter-out $(SIMULATED_CLIENT),$(SIMULATION)) \
+    $(BUILD)/simulated-client.o $(SERVER) $(PROTOCOL)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS) -lwslay
 
 $(BUILD)/athena-bench: $(BENCH) $(BUILD)/libathena-sync.a

@@ -1,0 +1,152 @@
+#include "scripts/simulation/world.h"
+
+#include "scripts/simulation/client.h"
+#include "scripts/simulation/judge.h"
+#include "scripts/simulation/memory.h"
+#include "scripts/simulation/server.h"
+
+#include <stdarg.h>
+
+enum {
+    EVENTS_MAX = 200000,
+    HEALING_MS_MAX = 10 * 60 * 1000,
+    HEALING_STEP_MS = 500,
+};
+
+/* ---- Telling ---- */
+
+void world_trace(struct world *world, const char *format, ...) {
+    if (world->telling == TELL_NOTHING)
+        return;
+    char *line = world->lines[world->lines_len++ % TRACE_LINES];
+    int len = snprintf(line, TRACE_LINE_BYTES, "%9.3f ", (double)world->clock.now_ms / 1000);
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(line + len, TRACE_LINE_BYTES - (size_t)len, format, arguments);
+    va_end(arguments);
+    if (world->telling == TELL_ALL)
+        puts(line);
+}
+
+void world_fail(struct world *world, const char *format, ...) {
+    if (world->failure[0])
+        return;
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(world->failure, sizeof world->failure, format, arguments);
+    va_end(arguments);
+    world_trace(world, "BROKEN: %s", world->failure);
+}
+
+static void tell_failure(const struct world *world, uint64_t seed) {
+    uint64_t first = world->lines_len > TRACE_LINES ? world->lines_len - TRACE_LINES : 0;
+    for (uint64_t i = first; i < world->lines_len && world->telling == TELL_FAILURE; i++)
+        puts(world->lines[i % TRACE_LINES]);
+    printf("seed %ju breaks a promise: %s\n", (uintmax_t)seed, world->failure);
+}
+
+/* ---- Making ---- */
+
+static void make_keys(struct world *world) {
+    for (size_t doc = 0; doc < DOCS; doc++) {
+        uint8_t secret[ATHENA_SECRET_BYTES] = {(uint8_t)(doc + 1)};
+        athena_keys_derive(&world->keys[doc], secret);
+    }
+}
+
+static void make(struct world *world, uint64_t seed) {
+    struct random *random = &world->random;
+    random->state = seed;
+    make_keys(world);
+    world->limits = (struct athena_limits){
+        .message = random_chance(random, 50) ? 4 << 20 : 6000,
+        .message_before_open = 2048,
+        .change = 4096,
+        .batch = random_chance(random, 50) ? 1000 : random_between(random, 1, 8),
+        .docs = 2,
+    };
+    world->judge = judge_new(world);
+    world->network = network_new(world);
+    world->server = server_new(world);
+    world->clients_len = (size_t)random_between(random, 2, CLIENTS_MAX);
+    for (size_t i = 0; i < world->clients_len; i++) {
+        bool is_other = i + 1 == world->clients_len && random_chance(random, 40);
+        world->clients[i] = client_new(world, i, is_other ? 1 : 0);
+        client_set_online(world->clients[i], true);
+    }
+}
+
+static void end(struct world *world) {
+    for (size_t i = 0; i < world->clients_len; i++)
+        client_free(world->clients[i]);
+    server_free(world->server);
+    network_free(world->network);
+    judge_free(world->judge);
+    clock_fini(&world->clock);
+}
+
+/* ---- Time ---- */
+
+static void pass(struct world *world, uint64_t ms) {
+    uint64_t until = world->clock.now_ms + ms;
+    while (!world->failure[0] && clock_step(&world->clock, until))
+        if (world->clock.steps > EVENTS_MAX)
+            world_fail(world, "no end of events");
+}
+
+/* ---- Trouble ---- */
+
+static struct client *any_client(struct world *world) {
+    return world->clients[random_below(&world->random, world->clients_len)];
+}
+
+static void add(struct world *world) {
+    bool is_burst = random_chance(&world->random, 10);
+    client_add(any_client(world), (size_t)random_between(&world->random, 1, is_burst ? 25 : 3));
+}
+
+static void (*const operations[])(struct world *world) = {add};
+
+static void make_trouble(struct world *world) {
+    uint64_t count = random_between(&world->random, 20, 60);
+    for (uint64_t i = 0; i < count && !world->failure[0]; i++) {
+        operations[random_below(&world->random, sizeof operations / sizeof *operations)](world);
+        pass(world, random_below(&world->random, 500));
+    }
+}
+
+/* ---- Agreement ---- */
+
+static bool all_in_sync(const struct world *world) {
+    for (size_t i = 0; i < world->clients_len; i++)
+        if (!client_is_in_sync(world->clients[i]))
+            return false;
+    return true;
+}
+
+static void demand_agreement(struct world *world) {
+    uint64_t until = world->clock.now_ms + HEALING_MS_MAX;
+    while (!world->failure[0] && !all_in_sync(world) && world->clock.now_ms < until)
+        pass(world, HEALING_STEP_MS);
+    if (!all_in_sync(world))
+        world_fail(world, "not in sync after %d minutes without trouble", HEALING_MS_MAX / 60000);
+    for (size_t i = 0; i < world->clients_len && !world->failure[0]; i++)
+        client_check_converged(world->clients[i]);
+    server_check(world->server);
+}
+
+bool world_run(uint64_t seed, enum telling telling, uint64_t figures[static FIGURE_COUNT]) {
+    struct world *world = memory_new(sizeof *world);
+    world->telling = telling;
+    make(world, seed);
+    make_trouble(world);
+    demand_agreement(world);
+    bool is_right = world->failure[0] == '\0';
+    if (!is_right && telling != TELL_NOTHING)
+        tell_failure(world, seed);
+    end(world);
+    for (size_t i = 0; i < FIGURE_COUNT; i++)
+        figures[i] += world->figures[i];
+    free(world);
+    return is_right;
+}
