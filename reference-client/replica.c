@@ -33,7 +33,10 @@ void number_set_fini(struct number_set *set) {
 /* ---- Steps ---- */
 
 enum athena_code replica_begin(struct replica *r, struct athena_error *error) {
-    return sql_run(r, SQL_BEGIN, error);
+    enum athena_code code = sql_run(r, SQL_BEGIN, error);
+    if (code)
+        replica_rollback(r); /* it may have begun and failed behind that */
+    return code;
 }
 
 enum athena_code replica_commit(struct replica *r, struct athena_error *error) {

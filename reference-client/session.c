@@ -234,9 +234,13 @@ static enum athena_code load_server(struct session *s, struct athena_error *erro
     enum athena_code code = replica_server(s->replica, s->authority, &s->server, error);
     if (!code)
         code = replica_begin(s->replica, error);
+    if (code)
+        return code;
+    code = replica_readmit(s->replica, &s->server, s->limits.change, error);
     if (!code)
-        code = replica_readmit(s->replica, &s->server, s->limits.change, error);
-    return code ? code : replica_commit(s->replica, error);
+        return replica_commit(s->replica, error);
+    replica_rollback(s->replica);
+    return code;
 }
 
 static void on_opened(struct session *s, const struct athena_message *opened) {
