@@ -5,7 +5,7 @@
 #include "scripts/simulation/judge.h"
 #include "scripts/simulation/memory.h"
 
-enum { ACTOR_BYTES = 8, FAULT_OPS_MAX = 3000, CRASH_STEPS_MAX = 6 };
+enum { ACTOR_BYTES = 8, FAULT_OPS_MAX = 400, CRASH_STEPS_MAX = 6 };
 
 struct client {
     struct world *world;
@@ -24,6 +24,8 @@ struct client {
     bool *told;
     uint64_t changes_len;
 
+    bool is_inside;          /* its own code runs, not the judge's: only that can fail */
+    int fault_ops;           /* of SQLite's machine until a statement fails; 0: none will */
     uint64_t steps_to_crash; /* 0: no crash is planned */
     bool is_last_step_kept;
     bool is_crashing;
@@ -151,6 +153,57 @@ void client_check_converged(struct client *client) {
     client_check(client);
 }
 
+/* ---- Its storage ---- */
+
+/* SQLite asks whether a statement may go on: not this one. */
+static int fail_statement(void *ctx) {
+    struct client *client = ctx;
+    if (!client->is_inside || !client->fault_ops)
+        return 0;
+    world_trace(client->world, "client %zu: its storage fails", client->index);
+    client->fault_ops = 0;
+    client->has_fault = true;
+    client->world->figures[FIGURE_CLIENT_FAULTS]++;
+    return 1;
+}
+
+/* SQLite is about to commit. The device ends before or behind one of its steps. */
+static int on_commit(void *ctx) {
+    struct client *client = ctx;
+    if (client->is_crashing)
+        return 1;
+    if (!client->is_inside || client->steps_to_crash == 0 || --client->steps_to_crash > 0)
+        return 0;
+    client->is_crashing = true;
+    return !client->is_last_step_kept;
+}
+
+/* Around everything that the device does by itself. */
+static void enter(struct client *client) {
+    client->is_inside = true;
+    sqlite3_progress_handler(client->replica->db, client->fault_ops, fail_statement, client);
+}
+
+static void leave(struct client *client) {
+    client->is_inside = false;
+    sqlite3_progress_handler(client->replica->db, 0, NULL, NULL);
+}
+
+void client_fail_storage(struct client *client, bool is_crash) {
+    struct random *random = &client->world->random;
+    if (is_crash) {
+        client->steps_to_crash = random_between(random, 1, CRASH_STEPS_MAX);
+        client->is_last_step_kept = random_chance(random, 50);
+    } else {
+        client->fault_ops = (int)random_between(random, 1, FAULT_OPS_MAX);
+    }
+}
+
+void client_end_trouble(struct client *client) {
+    client->steps_to_crash = 0;
+    client->fault_ops = 0;
+}
+
 /* ---- Driving the session ---- */
 
 static void tick(void *ctx);
@@ -166,10 +219,13 @@ static void arm(struct client *client) {
 
 /* After every call of the session. */
 static void settle(struct client *client) {
+    leave(client);
     if (client->is_crashing) {
         client_crash(client);
         return;
     }
+    if (!client->session)
+        return;
     if (client->connection && session_is_connected(client->session)) {
         check_cursor(client);
         if (session_is_in_sync(client->session))
@@ -186,6 +242,7 @@ static void tick(void *ctx) {
     client->timer_ms = UINT64_MAX;
     if (!client->session)
         return;
+    enter(client);
     session_tick(client->session, now);
     settle(client);
 }
@@ -233,9 +290,11 @@ static void on_change(struct client *client, const struct athena_sync_change *ch
         world_fail(client->world, "client %zu: the application gets a change twice", client->index);
     client->told[index] = true;
     client->held[index] = false; /* look */
+    client->is_inside = false;
     if (!holds(client, index))
         world_fail(client->world, "client %zu: the application gets a change before the replica",
                    client->index);
+    client->is_inside = true;
 }
 
 static void on_event(void *ctx, const struct athena_sync_event *event) {
@@ -264,40 +323,6 @@ static void on_event(void *ctx, const struct athena_sync_event *event) {
     default:
         world_fail(client->world, "client %zu: reports a fault: %s", client->index,
                    event->error.text);
-    }
-}
-
-/* ---- Its storage ---- */
-
-/* SQLite asks whether a statement may go on: not this one. */
-static int fail_statement(void *ctx) {
-    struct client *client = ctx;
-    world_trace(client->world, "client %zu: its storage fails", client->index);
-    sqlite3_progress_handler(client->replica->db, 0, NULL, NULL);
-    client->has_fault = true;
-    client->world->figures[FIGURE_CLIENT_FAULTS]++;
-    return 1;
-}
-
-/* SQLite is about to commit. The device ends before or behind one of its steps. */
-static int on_commit(void *ctx) {
-    struct client *client = ctx;
-    if (client->is_crashing)
-        return 1;
-    if (client->steps_to_crash == 0 || --client->steps_to_crash > 0)
-        return 0;
-    client->is_crashing = true;
-    return !client->is_last_step_kept;
-}
-
-void client_fail_storage(struct client *client, bool is_crash) {
-    struct random *random = &client->world->random;
-    if (is_crash) {
-        client->steps_to_crash = random_between(random, 1, CRASH_STEPS_MAX);
-        client->is_last_step_kept = random_chance(random, 50);
-    } else {
-        int ops = (int)random_between(random, 1, FAULT_OPS_MAX);
-        sqlite3_progress_handler(client->replica->db, ops, fail_statement, client);
     }
 }
 
@@ -331,7 +356,7 @@ size_t client_index(const struct client *client) {
 }
 
 void client_crash(struct client *client) {
-    if (!client->session)
+    if (!client->session && !client->is_crashing)
         return;
     world_trace(client->world, "client %zu: crashes", client->index);
     client->world->figures[FIGURE_CLIENT_CRASHES]++;
@@ -359,6 +384,7 @@ void client_set_online(struct client *client, bool is_online) {
         start(client);
     world_trace(client->world, "client %zu: goes %s", client->index,
                 is_online ? "online" : "offline");
+    enter(client);
     if (is_online)
         session_start(client->session, client->world->clock.now_ms);
     else
@@ -369,6 +395,7 @@ void client_set_online(struct client *client, bool is_online) {
 void client_connected(struct client *client, struct connection *connection) {
     if (connection != client->connection)
         return;
+    enter(client);
     session_connected(client->session, client->world->clock.now_ms);
     settle(client);
 }
@@ -386,6 +413,7 @@ void client_receive(struct client *client, struct connection *connection,
                                      .synced_version = client->synced_version};
         wire_client_opens(connection->wire, json, &resume);
     }
+    enter(client);
     session_receive(client->session, json, client->world->clock.now_ms);
     settle(client);
 }
@@ -394,6 +422,7 @@ void client_disconnected(struct client *client, struct connection *connection) {
     if (connection != client->connection)
         return;
     client->connection = NULL;
+    enter(client);
     session_disconnected(client->session,
                          &(struct athena_error){ATHENA_UNAVAILABLE, "", "the connection ended"},
                          client->world->clock.now_ms);
@@ -421,6 +450,7 @@ static bool insert(struct client *client, const uint64_t *changes, size_t len, b
 
 static void take_over(struct client *client, const uint64_t *changes, size_t len, bool is_own) {
     reserve(client);
+    enter(client);
     bool is_stored = insert(client, changes, len, is_own);
     world_trace(client->world, "client %zu: %s %zu, first %.*s%s", client->index,
                 is_own ? "adds" : "imports", len,
@@ -430,9 +460,7 @@ static void take_over(struct client *client, const uint64_t *changes, size_t len
         client->held[changes[i]] = client->told[changes[i]] = true;
         client->world->judge->changes[changes[i]].is_durable = true;
     }
-    if (!client->session)
-        return;
-    if (!client->is_crashing)
+    if (client->session && !client->is_crashing)
         session_added(client->session, client->world->clock.now_ms);
     settle(client);
 }

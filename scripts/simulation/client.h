@@ -18,6 +18,7 @@ size_t client_index(const struct client *client);
 void client_crash(struct client *client);
 /* Its storage fails soon, once; or the device ends at that moment. */
 void client_fail_storage(struct client *client, bool is_crash);
+void client_end_trouble(struct client *client);
 /* Starts it if it is not running, and lets it be online or offline. */
 void client_set_online(struct client *client, bool is_online);
 /* The application adds new changes, or takes over one that another device made. */

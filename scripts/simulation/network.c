@@ -148,11 +148,24 @@ struct connection *network_dial(struct network *network, struct client *client, 
     return connection;
 }
 
+/* The document is the same all along: a line has no room for it. */
+static void trace_message(const struct connection *connection, enum end to,
+                          struct athena_text_view json) {
+    static const char member[] = "\"doc\":\"";
+    const char *doc = memmem(json.at, json.len, member, strlen(member));
+    size_t before = doc ? (size_t)(doc - json.at) : json.len;
+    size_t skipped = doc ? strlen(member) + ATHENA_DOC_TEXT_LEN + 2 : 0;
+    if (before + skipped > json.len)
+        skipped = json.len - before;
+    world_trace(connection->network->world, "connection %ju: %s %.*s%.*s",
+                (uintmax_t)connection->number, to == SERVER_END ? "->" : "<-", (int)before, json.at,
+                (int)(json.len - before - skipped), json.at + before + skipped);
+}
+
 void network_send(struct connection *connection, enum end to, struct athena_text_view json) {
     struct world *world = connection->network->world;
     world->figures[FIGURE_MESSAGES]++;
-    world_trace(world, "connection %ju: %s %.*s", (uintmax_t)connection->number,
-                to == SERVER_END ? "->" : "<-", (int)json.len, json.at);
+    trace_message(connection, to, json);
     if (to == SERVER_END)
         wire_client_sent(connection->wire, json);
     else

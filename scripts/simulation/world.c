@@ -105,13 +105,90 @@ static void add(struct world *world) {
     client_add(any_client(world), (size_t)random_between(&world->random, 1, is_burst ? 25 : 3));
 }
 
-static void (*const operations[])(struct world *world) = {add};
+static void import(struct world *world) {
+    client_import(any_client(world));
+}
+
+static void cut(struct world *world) {
+    network_cut_one(world->network);
+}
+
+static void go_online(struct world *world) {
+    client_set_online(any_client(world), true);
+}
+
+static void go_offline(struct world *world) {
+    client_set_online(any_client(world), false);
+}
+
+static void crash_client(struct world *world) {
+    client_crash(any_client(world));
+}
+
+static void crash_client_in_step(struct world *world) {
+    client_fail_storage(any_client(world), true);
+}
+
+static void fail_client_storage(struct world *world) {
+    client_fail_storage(any_client(world), false);
+}
+
+static void check_client(struct world *world) {
+    client_check(any_client(world));
+}
+
+/* What may be done, and how often. Each world leaves some of it out, so that promises that hold
+ * only without some trouble are judged as well. */
+struct operation {
+    void (*run)(struct world *world);
+    unsigned weight;
+    bool is_always;
+};
+static const struct operation operations[] = {
+    {add, 40, true},
+    {import, 4, false},
+    {cut, 15, false},
+    {go_online, 12, true},
+    {go_offline, 6, false},
+    {crash_client, 4, false},
+    {crash_client_in_step, 4, false},
+    {fail_client_storage, 4, false},
+    {check_client, 2, true},
+};
+enum { OPERATIONS = sizeof operations / sizeof *operations };
+
+static void choose_weights(struct world *world, unsigned weights[static OPERATIONS]) {
+    for (size_t i = 0; i < OPERATIONS; i++) {
+        bool is_left_out = random_chance(&world->random, 35) && !operations[i].is_always;
+        weights[i] = is_left_out ? 0 : operations[i].weight;
+    }
+}
+
+static void operate(struct world *world, const unsigned weights[static OPERATIONS]) {
+    unsigned total = 0;
+    for (size_t i = 0; i < OPERATIONS; i++)
+        total += weights[i];
+    uint64_t chosen = random_below(&world->random, total);
+    size_t i = 0;
+    for (; chosen >= weights[i]; i++)
+        chosen -= weights[i];
+    operations[i].run(world);
+}
+
+/* Mostly little, so that things meet; now and then enough for every timer. */
+static uint64_t pause_ms(struct world *world) {
+    uint64_t die = random_below(&world->random, 100);
+    uint64_t bound = die < 60 ? 100 : die < 90 ? 2000 : 60000;
+    return random_below(&world->random, bound);
+}
 
 static void make_trouble(struct world *world) {
+    unsigned weights[OPERATIONS];
     uint64_t count = random_between(&world->random, 20, 60);
+    choose_weights(world, weights);
     for (uint64_t i = 0; i < count && !world->failure[0]; i++) {
-        operations[random_below(&world->random, sizeof operations / sizeof *operations)](world);
-        pass(world, random_below(&world->random, 500));
+        operate(world, weights);
+        pass(world, pause_ms(world));
     }
 }
 
@@ -122,6 +199,15 @@ static bool all_in_sync(const struct world *world) {
         if (!client_is_in_sync(world->clients[i]))
             return false;
     return true;
+}
+
+static void end_trouble(struct world *world) {
+    world_trace(world, "the trouble ends");
+    world->network->dial_failures = 0;
+    for (size_t i = 0; i < world->clients_len; i++) {
+        client_end_trouble(world->clients[i]);
+        client_set_online(world->clients[i], true);
+    }
 }
 
 static void demand_agreement(struct world *world) {
@@ -140,6 +226,7 @@ bool world_run(uint64_t seed, enum telling telling, uint64_t figures[static FIGU
     world->telling = telling;
     make(world, seed);
     make_trouble(world);
+    end_trouble(world);
     demand_agreement(world);
     bool is_right = world->failure[0] == '\0';
     if (!is_right && telling != TELL_NOTHING)
