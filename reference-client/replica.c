@@ -293,18 +293,24 @@ static enum athena_code now_lacking(struct replica *r, const struct replica_serv
 }
 
 enum athena_code replica_replace_known(struct replica *r, struct replica_server *server,
-                                       const struct number_set *set, struct athena_error *error) {
+                                       const struct number_set *listed,
+                                       const struct number_set *live,
+                                       struct athena_digest *live_share,
+                                       struct athena_error *error) {
     struct replica_change change = {0};
     enum athena_code code;
-    server->known = (struct athena_digest){0};
+    server->known = *live_share = (struct athena_digest){0};
     while (!(code = replica_next(r, change.number, &change, error)) && change.number) {
         uint8_t hash[ATHENA_HASH_BYTES];
         bool ignored;
         uint64_t number = change.number;
         memcpy(hash, change.hash, sizeof hash);
-        if (number_set_has(set, number)) {
+        bool is_listed = number_set_has(listed, number);
+        if (is_listed || number_set_has(live, number)) {
             conflict_hash(r, server->key, number, hash);
             athena_digest_add(&server->known, hash);
+            if (!is_listed)
+                athena_digest_add(live_share, hash);
             code = stop_lacking(r, server, number, &ignored, error);
         } else {
             code = now_lacking(r, server, number, change.state, error);

@@ -113,9 +113,13 @@ enum athena_code replica_learn_bytes(struct replica *replica, struct replica_ser
                                      const struct replica_change *own,
                                      struct athena_bytes_view data, bool *is_new,
                                      struct athena_error *error);
-/* (in a step) `known` becomes exactly this set; count and sum are computed anew. */
+/* (in a step) `known` becomes exactly what was listed and what came live since; count and sum are
+ * computed anew. *live_share is the share of the changes that only came live. */
 enum athena_code replica_replace_known(struct replica *replica, struct replica_server *server,
-                                       const struct number_set *set, struct athena_error *error);
+                                       const struct number_set *listed,
+                                       const struct number_set *live,
+                                       struct athena_digest *live_share,
+                                       struct athena_error *error);
 
 /* The first change behind a number that waits to be pushed; number 0 when there is none. */
 enum athena_code replica_next_waiting(struct replica *replica, const struct replica_server *server,

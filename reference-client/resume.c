@@ -103,22 +103,20 @@ void resume_on_unknown_cursor(struct session *s) {
 
 /* ---- The end of a listing ---- */
 
-static bool unite(struct number_set *set, const struct number_set *with) {
-    for (uint64_t number = 0; number < with->bytes * 8; number++)
-        if (number_set_has(with, number) && !number_set_add(set, number))
-            return false;
-    return true;
-}
-
-/* Steps c and d: `known` becomes what was listed, and what came live since. */
+/* Steps c and d: `known` becomes what was listed, and what came live since. What came live may have
+ * been in the `known` of before, when the server lost it and got it again: its share is new, too.
+ */
 static bool replace_known(struct session *s) {
-    struct athena_error error = {ATHENA_NO_MEMORY, "", "out of memory"};
+    struct athena_error error;
     struct replica_server server = s->server;
-    if (unite(&s->listed, &s->live) && replica_begin(s->replica, &error) == ATHENA_OK) {
-        if (replica_replace_known(s->replica, &server, &s->listed, &error) == ATHENA_OK &&
+    struct athena_digest live_share;
+    if (replica_begin(s->replica, &error) == ATHENA_OK) {
+        if (replica_replace_known(s->replica, &server, &s->listed, &s->live, &live_share, &error) ==
+                ATHENA_OK &&
             replica_save_server(s->replica, &server, &error) == ATHENA_OK &&
             replica_commit(s->replica, &error) == ATHENA_OK) {
             s->server = server;
+            s->live_share = live_share;
             return true;
         }
         replica_rollback(s->replica);
@@ -127,8 +125,6 @@ static bool replace_known(struct session *s) {
     return false;
 }
 
-/* No listing is repeated: one from the start, of an empty `known`, was step c already, and one with
- * data step d [ASP-CLI-15]. */
 static void next_step(struct session *s) {
     if (!s->lists_from_start) {
         begin_listing(s, STEP_C, false);
