@@ -398,6 +398,11 @@ static uint64_t liveness_deadline(const struct session *s) {
     return s->probed_ms ? s->probed_ms + s->times.probe_ms : s->progress_ms + s->times.idle_ms;
 }
 
+/* What was refused waits for all answers, too: one of them may ask for a later time. */
+static uint64_t retry_deadline(const struct session *s) {
+    return s->push_retry_ms && s->pushes_in_flight == 0 ? s->push_retry_ms : UINT64_MAX;
+}
+
 static uint64_t earlier(uint64_t a, uint64_t b) {
     return a < b ? a : b;
 }
@@ -413,12 +418,12 @@ uint64_t session_deadline_ms(const struct session *s) {
     case OPENING:
         return s->connected_ms + s->times.greeting_ms;
     default:
-        return earlier(liveness_deadline(s), s->push_retry_ms ? s->push_retry_ms : UINT64_MAX);
+        return earlier(liveness_deadline(s), retry_deadline(s));
     }
 }
 
 static void tick_connected(struct session *s) {
-    if (s->push_retry_ms && s->now_ms >= s->push_retry_ms && s->pushes_in_flight == 0) {
+    if (s->now_ms >= retry_deadline(s)) {
         s->push_retry_ms = 0;
         s->sent_through = 0;
         outbox_push(s);
