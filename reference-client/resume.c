@@ -95,10 +95,10 @@ void resume_begin(struct session *s) {
 }
 
 void resume_on_unknown_cursor(struct session *s) {
-    if (s->step == STEP_B && s->server.cursor[0] && adopt(s, ""))
-        begin_listing(s, STEP_C, holds_nothing(s));
-    else if (s->step != STEP_B)
+    if (s->step != STEP_B || !s->server.cursor[0])
         session_protocol_fault(s, "unknown-cursor for a cursor of this very listing");
+    else if (adopt(s, ""))
+        begin_listing(s, STEP_C, holds_nothing(s));
 }
 
 /* ---- The end of a listing ---- */
