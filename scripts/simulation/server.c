@@ -320,7 +320,7 @@ void server_stop(struct server *server) {
     for (struct peer *peer = server->peers; peer; peer = peer->next)
         if (peer->session)
             session_stop(peer->session);
-    after(server, random_below(&server->world->random, 2000), end_stop);
+    after(server, random_below(&server->world->random, SERVER_STOP_MS_MAX), end_stop);
 }
 
 /* ---- The store ---- */

@@ -4,6 +4,8 @@
 
 #include "scripts/simulation/network.h"
 
+enum { SERVER_STOP_MS_MAX = 2000 };
+
 struct server;
 
 struct server *server_new(struct world *world);
@@ -13,7 +15,7 @@ bool server_is_up(const struct server *server);
 /* All of it is gone but what was committed. */
 void server_crash(struct server *server);
 void server_start(struct server *server);
-/* Tells every session to stop; the process ends soon. */
+/* Tells every session to stop; the process ends within SERVER_STOP_MS_MAX. */
 void server_stop(struct server *server);
 /* While it is down: each log is what it once was, or empty. */
 void server_lose_logs(struct server *server, bool all);

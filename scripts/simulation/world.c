@@ -137,6 +137,54 @@ static void check_client(struct world *world) {
     client_check(any_client(world));
 }
 
+static void start_server(void *ctx) {
+    struct world *world = ctx;
+    if (!server_is_up(world->server))
+        server_start(world->server);
+}
+
+static void start_server_later(struct world *world) {
+    clock_after(&world->clock, random_below(&world->random, 5000), start_server, world);
+}
+
+static void crash_server(struct world *world) {
+    world->figures[FIGURE_SERVER_CRASHES] += server_is_up(world->server);
+    server_crash(world->server);
+    start_server_later(world);
+}
+
+static void stop_server(struct world *world) {
+    server_stop(world->server);
+    clock_after(&world->clock, SERVER_STOP_MS_MAX + random_below(&world->random, 5000),
+                start_server, world);
+}
+
+static void wipe(struct world *world) {
+    server_crash(world->server);
+    server_lose_logs(world->server, true);
+    start_server_later(world);
+}
+
+static void restore(struct world *world) {
+    server_crash(world->server);
+    server_lose_logs(world->server, false);
+    start_server_later(world);
+}
+
+static void trouble_store(struct world *world) {
+    struct random *random = &world->random;
+    server_set_trouble(world->server, random_chance(random, 50) ? 50 : 0,
+                       random_chance(random, 50) ? 15 : 0, 0);
+}
+
+static void limit_store(struct world *world) {
+    server_set_trouble(world->server, 0, 0, random_between(&world->random, 500, 20000));
+}
+
+static void calm_store(struct world *world) {
+    server_set_trouble(world->server, 0, 0, 0);
+}
+
 /* What may be done, and how often. Each world leaves some of it out, so that promises that hold
  * only without some trouble are judged as well. */
 struct operation {
@@ -153,6 +201,13 @@ static const struct operation operations[] = {
     {crash_client, 4, false},
     {crash_client_in_step, 4, false},
     {fail_client_storage, 4, false},
+    {crash_server, 4, false},
+    {stop_server, 2, false},
+    {wipe, 1, false},
+    {restore, 2, false},
+    {trouble_store, 3, false},
+    {limit_store, 1, false},
+    {calm_store, 3, true},
     {check_client, 2, true},
 };
 enum { OPERATIONS = sizeof operations / sizeof *operations };
@@ -204,6 +259,8 @@ static bool all_in_sync(const struct world *world) {
 static void end_trouble(struct world *world) {
     world_trace(world, "the trouble ends");
     world->network->dial_failures = 0;
+    calm_store(world);
+    start_server(world);
     for (size_t i = 0; i < world->clients_len; i++) {
         client_end_trouble(world->clients[i]);
         client_set_online(world->clients[i], true);
