@@ -11,7 +11,8 @@ struct asked {
     bool has_after;
     bool with_data;
     char after[ATHENA_CURSOR_TEXT_MAX + 1];
-    uint64_t *items; /* indexes of the changes of a push or get */
+    bool was_unknown; /* that cursor, when it was asked: it may have become one of the log since */
+    uint64_t *items;  /* indexes of the changes of a push or get */
     size_t len;
 };
 
@@ -246,12 +247,11 @@ static void on_changed(struct wire *wire, const struct athena_message *changed) 
 }
 
 static void on_refused(struct wire *wire, const struct asked *asked, enum athena_code code) {
-    uint64_t ignored;
     bool is_right = false;
     if (code == ATHENA_UNAVAILABLE)
         is_right = wire->judge->trouble;
     else if (code == ATHENA_UNKNOWN_CURSOR)
-        is_right = asked->type == ATHENA_LIST && !find_start(wire, asked, &ignored);
+        is_right = asked->type == ATHENA_LIST && asked->was_unknown;
     if (!is_right)
         fail(wire, "a request is refused without a reason");
     for (size_t i = 0; asked->type == ATHENA_PUSH && i < asked->len; i++)
@@ -385,6 +385,8 @@ void wire_client_sent(struct wire *wire, struct athena_text_view json) {
     asked->has_after = message.has_after;
     if (message.has_after)
         keep_text(asked->after, message.cursor);
+    uint64_t ignored;
+    asked->was_unknown = !find_start(wire, asked, &ignored);
     if (message.type == ATHENA_LIST)
         judge_listing(wire, &message);
     else if (message.type == ATHENA_PUSH)
