@@ -7,7 +7,7 @@
 
 enum {
     BUCKET_COUNT = 4096,
-    RECENT_FRAMES = 4, /* readers are rarely spread over more positions than that */
+    RECENT_FRAMES = 2, /* readers are rarely spread over more positions than that */
     RECENT_FRAME_BYTES_MAX = 64 * 1024, /* larger ones are for laggards, who are few */
 };
 

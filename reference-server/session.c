@@ -160,6 +160,16 @@ static bool must_wait(const struct session *s, const struct athena_message *requ
            request->changes_len > s->host->limits.batch;
 }
 
+static void defer(struct session *s, const struct deferred *request) {
+    s->deferred = malloc(sizeof *s->deferred);
+    if (s->deferred) {
+        *s->deferred = *request;
+    } else {
+        give_back(s->host, request->decoder);
+        session_give_up(s);
+    }
+}
+
 void session_receive(struct session *s, struct athena_text_view json) {
     assert(session_takes_input(s));
     struct athena_decoder *decoder =
@@ -175,7 +185,7 @@ void session_receive(struct session *s, struct athena_text_view json) {
     enum athena_code code =
         athena_message_decode(&message, decoder, ATHENA_FROM_CLIENT, json, &error);
     if (must_wait(s, &message, code))
-        s->deferred = (struct deferred){true, message, decoder, code, error};
+        defer(s, &(struct deferred){message, decoder, code, error});
     else
         take(s, &message, decoder, code, &error, json.len);
 }
@@ -185,10 +195,11 @@ static void resume(struct session *s) {
         return;
     if (s->is_stopping) {
         answer_shutting_down(s);
-    } else if (s->deferred.is_set) {
-        struct deferred deferred = s->deferred;
-        s->deferred.is_set = false;
-        take(s, &deferred.message, deferred.decoder, deferred.code, &deferred.error, 0);
+    } else if (s->deferred) {
+        struct deferred *deferred = s->deferred;
+        s->deferred = NULL;
+        take(s, &deferred->message, deferred->decoder, deferred->code, &deferred->error, 0);
+        free(deferred);
     }
 }
 
@@ -211,7 +222,7 @@ void session_pushed(struct session_host *host, struct push *push) {
 }
 
 bool session_takes_input(const struct session *s) {
-    if (s->close_code || s->is_stopping || s->deferred.is_set || s->replies_len >= REPLIES_MAX ||
+    if (s->close_code || s->is_stopping || s->deferred || s->replies_len >= REPLIES_MAX ||
         s->reply_bytes >= REPLY_BYTES_MAX || s->pushes >= PUSHES_MAX ||
         s->push_bytes >= PUSH_BYTES_MAX || s->push_entries >= PUSH_ENTRIES_MAX)
         return false;
@@ -286,8 +297,9 @@ void session_free(struct session *s) {
         requests_forget(s, s->documents);
     while (s->replies)
         frame_unref(next_reply(s));
-    if (s->deferred.is_set)
-        athena_decoder_free(s->deferred.decoder);
+    if (s->deferred)
+        athena_decoder_free(s->deferred->decoder);
+    free(s->deferred);
     s->is_gone = true;
     if (s->pushes == 0)
         free(s);

@@ -32,7 +32,6 @@ struct open_document {
 
 /* A request that waits for the pushes before it. */
 struct deferred {
-    bool is_set;
     struct athena_message message;
     struct athena_decoder *decoder;
     enum athena_code code;
@@ -57,7 +56,7 @@ struct session {
     size_t pushes; /* under way */
     size_t push_bytes;
     size_t push_entries;
-    struct deferred deferred;
+    struct deferred *deferred; /* NULL: none */
     unsigned forbidden;
     bool was_opened;
     bool is_stopping;
