@@ -5,7 +5,7 @@
 #include "scripts/simulation/judge.h"
 #include "scripts/simulation/memory.h"
 
-enum { ACTOR_BYTES = 8, FAULT_OPS_MAX = 400, CRASH_STEPS_MAX = 6 };
+enum { ACTOR_BYTES = 8, FAULT_OPS_MAX = 400, CRASH_STEPS_MAX = 6, WARM_MESSAGES = 3 };
 
 struct client {
     struct world *world;
@@ -151,6 +151,12 @@ void client_check_converged(struct client *client) {
         if (!holds(client, log->changes[i]))
             world_fail(client->world, "client %zu: lacks a change", client->index);
     client_check(client);
+}
+
+void client_check_warm(struct client *client) {
+    if (client->connection && wire_messages(client->connection->wire) > WARM_MESSAGES)
+        world_fail(client->world, "client %zu: reconnects by more than one round trip",
+                   client->index);
 }
 
 /* ---- Its storage ---- */

@@ -37,6 +37,8 @@ bool client_is_in_sync(struct client *client);
 void client_check(struct client *client);
 /* At the end: it has just what the server has. */
 void client_check_converged(struct client *client);
+/* It got in sync by `welcome`, `open` and `opened` alone. */
+void client_check_warm(struct client *client);
 
 #pragma GCC visibility pop
 #endif

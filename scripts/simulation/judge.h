@@ -101,5 +101,6 @@ void wire_client_opens(struct wire *wire, struct athena_text_view json,
                        const struct wire_resume *resume);
 /* The version of the log that this connection speaks of. */
 size_t wire_version(const struct wire *wire);
+uint64_t wire_messages(const struct wire *wire); /* both ways */
 
 #endif

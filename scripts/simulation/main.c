@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <sodium.h>
+#include <sqlite3.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -135,6 +136,12 @@ static uint64_t number(const char *text) {
     return *text >= '0' && *text <= '9' && *end == '\0' && errno == 0 ? value : 0;
 }
 
+/* One thread: SQLite needs no locks, and nobody reads its statistics. */
+static bool set_up(void) {
+    return sodium_init() >= 0 && sqlite3_config(SQLITE_CONFIG_SINGLETHREAD) == SQLITE_OK &&
+           sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0) == SQLITE_OK;
+}
+
 int main(int argc, char **argv) {
     static const struct option options[] = {{"seeds", required_argument, NULL, 'n'},
                                             {"seed", required_argument, NULL, 's'},
@@ -155,8 +162,12 @@ int main(int argc, char **argv) {
         }
         *(option == 'n' ? &seeds : &seed) = value;
     }
-    if (optind < argc || sodium_init() < 0) {
+    if (optind < argc) {
         fputs(usage, stderr);
+        return EXIT_USAGE;
+    }
+    if (!set_up()) {
+        fputs("athena-simulate: a library cannot be set up\n", stderr);
         return EXIT_USAGE;
     }
     return seed ? replay(seed, TELL_ALL) : run_all(seeds);

@@ -23,6 +23,7 @@ struct wire {
     struct judge *judge;
     uint64_t connection;
     size_t doc;
+    uint64_t messages;
     struct asked *first;
     struct asked **last;
 
@@ -71,6 +72,10 @@ void wire_free(struct wire *wire) {
 
 size_t wire_version(const struct wire *wire) {
     return wire->version;
+}
+
+uint64_t wire_messages(const struct wire *wire) {
+    return wire->messages;
 }
 
 static void fail(const struct wire *wire, const char *text) {
@@ -297,6 +302,7 @@ static bool decode(struct wire *wire, struct athena_message *message, enum athen
 
 void wire_server_sent(struct wire *wire, struct athena_text_view json) {
     struct athena_message message;
+    wire->messages++;
     if (!decode(wire, &message, ATHENA_FROM_SERVER, json))
         return;
     if ((message.type == ATHENA_WELCOME) == wire->is_welcomed)
@@ -369,6 +375,7 @@ static void judge_get(struct wire *wire, struct asked *asked, const struct athen
 
 void wire_client_sent(struct wire *wire, struct athena_text_view json) {
     struct athena_message message;
+    wire->messages++;
     if (!decode(wire, &message, ATHENA_FROM_CLIENT, json))
         return;
     if (message.type == ATHENA_OPEN ? wire->has_asked_to_open : !wire->client_opened)

@@ -11,6 +11,10 @@ enum {
     EVENTS_MAX = 200000,
     HEALING_MS_MAX = 10 * 60 * 1000,
     HEALING_STEP_MS = 500,
+    /* To agree, for each client: a probe now and then and a few connections; and for each change,
+     * in the worst case a page, a get, a push, their answers and a relay of its own, twice. */
+    IDLE_MESSAGES_MAX = 200,
+    CHANGE_MESSAGES_MAX = 14,
 };
 
 /* ---- Telling ---- */
@@ -267,15 +271,36 @@ static void end_trouble(struct world *world) {
     }
 }
 
-static void demand_agreement(struct world *world) {
-    uint64_t until = world->clock.now_ms + HEALING_MS_MAX;
-    while (!world->failure[0] && !all_in_sync(world) && world->clock.now_ms < until)
+/* In bounded time, with a bounded number of messages. */
+static void wait_for_sync(struct world *world) {
+    uint64_t until_ms = world->clock.now_ms + HEALING_MS_MAX;
+    uint64_t messages_max =
+        world->figures[FIGURE_MESSAGES] +
+        world->clients_len * (IDLE_MESSAGES_MAX + CHANGE_MESSAGES_MAX * world->judge->len);
+    while (!world->failure[0] && !all_in_sync(world) && world->clock.now_ms < until_ms)
         pass(world, HEALING_STEP_MS);
     if (!all_in_sync(world))
         world_fail(world, "not in sync after %d minutes without trouble", HEALING_MS_MAX / 60000);
+    if (world->figures[FIGURE_MESSAGES] > messages_max)
+        world_fail(world, "too many messages until all are in sync");
+}
+
+static void demand_agreement(struct world *world) {
+    wait_for_sync(world);
     for (size_t i = 0; i < world->clients_len && !world->failure[0]; i++)
         client_check_converged(world->clients[i]);
     server_check(world->server);
+}
+
+/* Who has all needs one round trip to know it, after any history. */
+static void demand_warm_reconnect(struct world *world) {
+    for (size_t i = 0; i < world->clients_len; i++) {
+        client_set_online(world->clients[i], false);
+        client_set_online(world->clients[i], true);
+    }
+    wait_for_sync(world);
+    for (size_t i = 0; i < world->clients_len && !world->failure[0]; i++)
+        client_check_warm(world->clients[i]);
 }
 
 bool world_run(uint64_t seed, enum telling telling, uint64_t figures[static FIGURE_COUNT]) {
@@ -285,6 +310,7 @@ bool world_run(uint64_t seed, enum telling telling, uint64_t figures[static FIGU
     make_trouble(world);
     end_trouble(world);
     demand_agreement(world);
+    demand_warm_reconnect(world);
     bool is_right = world->failure[0] == '\0';
     if (!is_right && telling != TELL_NOTHING)
         tell_failure(world, seed);
