@@ -2,9 +2,12 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -33,8 +36,8 @@ static bool parse_port(const char *text, uint16_t *port) {
 static bool parse_unix(struct address *address, const char *listen) {
     const char *path = listen + sizeof unix_prefix - 1;
     struct sockaddr_un limit;
-    if (*path == '\0' || strlen(path) >= sizeof limit.sun_path)
-        return wrong(listen, "the path is empty or too long for a socket");
+    if (*path == '\0' || *path == '@' || strlen(path) >= sizeof limit.sun_path)
+        return wrong(listen, "the path is empty, begins with '@' or is too long for a socket");
     address->is_unix = true;
     snprintf(address->host, sizeof address->host, "%s", path);
     return true;
@@ -64,9 +67,56 @@ static bool parse_address(struct address *address, const char *listen) {
     return true;
 }
 
+/* ---- Checks ---- */
+
 static bool is_loopback(const struct address *address) {
     return address->is_unix || strcmp(address->host, "::1") == 0 ||
            strncmp(address->host, "127.", 4) == 0;
+}
+
+static bool check_listen(const struct options *options, const char *listen) {
+    struct address address;
+    if (!parse_address(&address, listen))
+        return false;
+    return is_loopback(&address) || options->token_file || options->is_public ||
+           wrong(listen, "beyond loopback this needs --token-file, or --public");
+}
+
+/* Says what OpenSSL has against a file, once it has been looked at. */
+static bool check_pem(const char *option, const char *path, bool is_fine) {
+    unsigned long code = ERR_peek_last_error();
+    const char *reason = ERR_reason_error_string(code);
+    if (!is_fine)
+        log_line(LOG_LEVEL_ERROR, "%s '%s': %s", option, path,
+                 access(path, R_OK) != 0 ? strerror(errno)
+                 : reason                ? reason
+                                         : "not usable");
+    ERR_clear_error();
+    return is_fine;
+}
+
+/* Nobody is there to type one. */
+static int no_passphrase(char *text, int capacity, int is_writing, void *user) {
+    (void)is_writing;
+    (void)user;
+    if (capacity > 0)
+        *text = '\0';
+    return -1;
+}
+
+static bool check_tls(const struct options *options) {
+    if (!options->tls_cert)
+        return true;
+    SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
+    if (!ctx)
+        return false;
+    SSL_CTX_set_default_passwd_cb(ctx, no_passphrase);
+    bool ok = check_pem("--tls-cert", options->tls_cert,
+                        SSL_CTX_use_certificate_chain_file(ctx, options->tls_cert) == 1) &&
+              check_pem("--tls-key", options->tls_key,
+                        SSL_CTX_use_PrivateKey_file(ctx, options->tls_key, SSL_FILETYPE_PEM) == 1);
+    SSL_CTX_free(ctx);
+    return ok;
 }
 
 /* ---- Names ---- */
@@ -100,6 +150,14 @@ static bool add_configured(struct listeners *listeners, const struct options *op
     return true;
 }
 
+bool listeners_check(const struct options *options) {
+    struct listeners names = {0};
+    for (size_t i = 0; i < options->listen.len; i++)
+        if (!check_listen(options, options->listen.at[i]))
+            return false;
+    return add_configured(&names, options) && check_tls(options);
+}
+
 static void add_loopback(struct listeners *listeners, uint16_t port, bool secure) {
     static const char *const names[] = {"localhost", "127.0.0.1", "[::1]"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
@@ -126,16 +184,30 @@ static void fill_tls(struct lws_context_creation_info *info, const struct option
     info->ssl_options_set = SSL_OP_NO_TLSv1 | SSL_OP_NO_TLSv1_1;
 }
 
-/* A socket file nobody listens on is from a process that was killed. */
-static void remove_stale_socket(const char *path) {
+/* 0, or the errno of trying to connect. */
+static int try_connect(const char *path) {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     snprintf(address.sun_path, sizeof address.sun_path, "%.107s", path);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
-        return;
-    if (connect(fd, (struct sockaddr *)&address, sizeof address) != 0 && errno == ECONNREFUSED)
-        unlink(path);
+        return errno;
+    int failure = connect(fd, (struct sockaddr *)&address, sizeof address) == 0 ? 0 : errno;
     close(fd);
+    return failure;
+}
+
+/* Only a socket file nobody listens on is in nobody's way: it is from a process that was killed.
+ * This is asked before libwebsockets, which removes whatever has the name. */
+static bool clear_path(const char *listen, const char *path) {
+    struct stat stat;
+    if (lstat(path, &stat) != 0)
+        return errno == ENOENT || wrong(listen, strerror(errno));
+    if (!S_ISSOCK(stat.st_mode))
+        return wrong(listen, "a file of that name is there, and it is not a socket");
+    int failure = try_connect(path);
+    if (failure == 0)
+        return wrong(listen, "another process listens there");
+    return failure == ECONNREFUSED || wrong(listen, strerror(failure));
 }
 
 static void format_url(struct listener *listener, const struct address *address, uint16_t port,
@@ -154,8 +226,8 @@ static bool open_listener(struct listeners *listeners, struct lws_context *conte
     struct listener *listener = &listeners->at[listeners->len];
     if (!parse_address(&address, listen))
         return false;
-    if (!is_loopback(&address) && !options->token_file && !options->is_public)
-        return wrong(listen, "beyond loopback this needs --token-file, or --public");
+    if (address.is_unix && !clear_path(listen, address.host))
+        return false;
     struct lws_context_creation_info info = {
         .port = address.port,
         .iface = address.host,
@@ -166,12 +238,9 @@ static bool open_listener(struct listeners *listeners, struct lws_context *conte
                    (address.is_ipv6 || address.is_unix ? 0 : LWS_SERVER_OPTION_DISABLE_IPV6),
     };
     fill_tls(&info, options);
-    if (address.is_unix)
-        remove_stale_socket(address.host);
     listener->vhost = lws_create_vhost(context, &info);
     if (!listener->vhost)
-        return wrong(listen, "cannot listen there: the address is in use or not this machine's, "
-                             "or the certificate cannot be used");
+        return wrong(listen, "cannot listen there: the address is in use or not this machine's");
     listeners->len++;
     int port = address.is_unix ? 0 : lws_get_vhost_listen_port(listener->vhost);
     format_url(listener, &address, (uint16_t)port, options->tls_cert != NULL);

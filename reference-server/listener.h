@@ -24,6 +24,8 @@ struct listeners {
 /* Of server.c: one raw protocol. */
 extern const struct lws_protocols server_protocols[];
 
+/* Whether --listen, --authority and the TLS files can be what they have to be; opens nothing. */
+bool listeners_check(const struct options *options);
 /* Opens every --listen; false, with the reason in the log, when one cannot be. */
 bool listeners_open(struct listeners *listeners, struct lws_context *context,
                     const struct options *options);

@@ -5,8 +5,6 @@
 #include <sodium.h>
 #include <string.h>
 
-enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
-
 static int run(const struct options *options) {
     if (strcmp(options->command, "backup") == 0)
         return maintenance_backup(options->data, options->file);

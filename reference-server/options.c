@@ -70,8 +70,12 @@ static void environment_name(char name[static 64], const struct option_row *row)
 
 /* ---- Values ---- */
 
+/* `value` is NULL when there is none to show. */
 static bool wrong(FILE *err, const char *source, const char *value, const char *what) {
-    fprintf(err, "athena-syncd: %s: '%s': %s\n", source, value, what);
+    if (value)
+        fprintf(err, "athena-syncd: %s: '%s': %s\n", source, value, what);
+    else
+        fprintf(err, "athena-syncd: %s: %s\n", source, what);
     return false;
 }
 
@@ -104,7 +108,7 @@ static bool set_value(struct options *options, const struct option_row *row, con
                       const char *source, FILE *err) {
     void *at = (char *)options + row->offset;
     if (*value == '\0')
-        return wrong(err, source, value, "empty");
+        return wrong(err, source, NULL, "the value is empty");
     switch (row->kind) {
     case TEXT:
         *(const char **)at = value;
@@ -183,7 +187,7 @@ static bool read_option(struct options *options, bool *seen, int argc, char **ar
     const char *equals = strchr(name, '=');
     const struct option_row *row = find_row(name, equals ? (size_t)(equals - name) : strlen(name));
     if (!row)
-        return wrong(err, argv[*i], equals ? equals + 1 : "", "no such option; see --help");
+        return wrong(err, argv[*i], NULL, "no such option; see --help");
     char source[64];
     snprintf(source, sizeof source, "--%s", row->name);
     const char *value = equals ? equals + 1 : NULL;
@@ -192,7 +196,7 @@ static bool read_option(struct options *options, bool *seen, int argc, char **ar
     if (!value && *i + 1 < argc)
         value = argv[++*i];
     if (!value)
-        return wrong(err, source, "", "needs a value");
+        return wrong(err, source, NULL, "needs a value");
     struct option_list *list = (struct option_list *)(void *)((char *)options + row->offset);
     if (row->kind == LIST && !seen[row - rows])
         list->len = 0; /* the command line replaces the environment's list */
@@ -248,16 +252,16 @@ static bool check_together(const struct options *options, FILE *err) {
     bool takes_file =
         strcmp(options->command, "backup") == 0 || strcmp(options->command, "restore") == 0;
     if (!options->data)
-        return wrong(err, "--data", "", "needed: the folder of the store");
+        return wrong(err, "--data", NULL, "needed: the folder of the store");
     if (takes_file && !options->file)
-        return wrong(err, options->command, "", "needs a file");
+        return wrong(err, options->command, NULL, "needs a file");
     if (!options->tls_cert != !options->tls_key)
-        return wrong(err, options->tls_cert ? "--tls-key" : "--tls-cert", "",
+        return wrong(err, options->tls_cert ? "--tls-key" : "--tls-cert", NULL,
                      "needed: certificate and key go together");
     if (options->limit_message < (options->limit_change + 2) / 3 * 4 + 1024)
-        return wrong(err, "--limit-message", "", "below 4/3 of --limit-change and 1024");
+        return wrong(err, "--limit-message", NULL, "below 4/3 of --limit-change and 1024");
     if (options->dead_ms <= options->idle_ms)
-        return wrong(err, "--dead-ms", "", "has to be above --idle-ms");
+        return wrong(err, "--dead-ms", NULL, "has to be above --idle-ms");
     return true;
 }
 

@@ -44,6 +44,10 @@ struct options {
     size_t environment_len;
 };
 
+/* How the program ends: done; failed at what was asked; an option is wrong, or names what cannot be
+ * used. */
+enum exit_status { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
+
 enum options_result { OPTIONS_OK, OPTIONS_SHOWN, OPTIONS_WRONG };
 
 /* Defaults, then the environment, then the command line. Says on `out` what --help or --version ask

@@ -14,12 +14,16 @@
 #include "reference-server/listener.h"
 #include "reference-server/metrics.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <libwebsockets.h>
 #include <signal.h>
 #include <sodium.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 enum {
     CHUNK_BYTES = 64 * 1024, /* written or read at once: what keeps connections fair */
@@ -324,21 +328,26 @@ static void fill_host(struct server *server, const struct options *options) {
     server->tick_ms = least(shortest < 25 ? 25 : shortest, 1000);
 }
 
-/* Descriptors for all connections; how many that are in the end is said, not assumed. */
-static void raise_descriptors(struct server *server) {
+/* Descriptors for all connections; how many that are in the end is said, not assumed. False when
+ * there is none for a client. */
+static bool raise_descriptors(struct server *server) {
     struct rlimit limit;
     size_t wanted = server->host.connections_max + FD_RESERVE;
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
-        return;
+        return true;
     limit.rlim_cur = (rlim_t)least(wanted, limit.rlim_max);
     setrlimit(RLIMIT_NOFILE, &limit);
-    if (limit.rlim_cur < wanted) {
-        server->host.connections_max = limit.rlim_cur > (rlim_t)2 * FD_RESERVE
-                                           ? (size_t)limit.rlim_cur - FD_RESERVE
-                                           : FD_RESERVE;
-        log_line(LOG_LEVEL_WARN, "at most %zu connections: the limit of open files is %llu",
-                 server->host.connections_max, (unsigned long long)limit.rlim_cur);
+    if (limit.rlim_cur >= wanted)
+        return true;
+    if (limit.rlim_cur <= FD_RESERVE) {
+        log_line(LOG_LEVEL_ERROR, "the limit of open files is %llu: more than %d are needed",
+                 (unsigned long long)limit.rlim_cur, FD_RESERVE);
+        return false;
     }
+    server->host.connections_max = (size_t)limit.rlim_cur - FD_RESERVE;
+    log_line(LOG_LEVEL_WARN, "at most %zu connections: the limit of open files is %llu",
+             server->host.connections_max, (unsigned long long)limit.rlim_cur);
+    return true;
 }
 
 static void log_lws(int level, const char *line) {
@@ -398,14 +407,30 @@ static bool load_tokens(struct server *server, const struct options *options) {
         return true;
     server->host.admission = admission_load(options->token_file, &error);
     if (!server->host.admission)
-        log_line(LOG_LEVEL_ERROR, "--token-file: %s", error.text);
+        log_line(LOG_LEVEL_ERROR, "--token-file %s", error.text);
     return server->host.admission != NULL;
+}
+
+static bool check_folder(const char *folder) {
+    int fd = mkdir(folder, 0700) == 0 || errno == EEXIST
+                 ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+                 : -1;
+    bool ok = fd >= 0 && faccessat(fd, ".", W_OK | X_OK, 0) == 0;
+    if (!ok)
+        log_line(LOG_LEVEL_ERROR, "--data '%s': %s", folder, strerror(errno));
+    if (fd >= 0)
+        close(fd);
+    return ok;
+}
+
+/* What the options name is looked at before anything is done. */
+static bool check_options(struct server *server, const struct options *options) {
+    return listeners_check(options) && load_tokens(server, options) && check_folder(options->data);
 }
 
 static bool start(struct server *server, const struct options *options) {
     fill_host(server, options);
-    raise_descriptors(server);
-    if (!load_tokens(server, options) || !create_context(server) || !open_store(server, options) ||
+    if (!raise_descriptors(server) || !create_context(server) || !open_store(server, options) ||
         !listeners_open(&server->listeners, server->context, options))
         return false;
     install_signals(server);
@@ -432,9 +457,11 @@ static void finish(struct server *server) {
 
 int server_run(const struct options *options) {
     static struct server server; /* one a process: signals need it, and it holds the chunk */
-    bool started = start(&server, options);
-    if (started)
+    int status = !check_options(&server, options) ? EXIT_USAGE
+                 : !start(&server, options)       ? EXIT_FAILED
+                                                  : EXIT_OK;
+    if (status == EXIT_OK)
         serve(&server);
     finish(&server);
-    return started ? 0 : 1;
+    return status;
 }
