@@ -26,7 +26,7 @@ static bool is_token(const char *token, size_t len) {
     for (size_t i = 0; i < len; i++) {
         char c = token[i];
         bool is_alnum = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-        if (!is_alnum && !strchr(others, c))
+        if (!is_alnum && !memchr(others, c, sizeof others - 1))
             return false;
     }
     return len >= 1 && len <= TOKEN_MAX;
@@ -45,23 +45,33 @@ static bool add_token(struct admission *admission, const char *token, size_t len
     return true;
 }
 
+/* An empty line, a comment, or a token. */
+static bool load_line(struct admission *admission, char *line, size_t len) {
+    while (len > 0 && (line[len - 1] == '\n' || line[len - 1] == '\r'))
+        len--;
+    if (len == 0 || line[0] == '#')
+        return true;
+    return admission->len < TOKENS_MAX && is_token(line, len) && add_token(admission, line, len);
+}
+
 static bool load_lines(struct admission *admission, FILE *file, const char *path,
                        struct athena_error *error) {
-    char line[TOKEN_MAX + 2];
+    char *line = NULL;
+    size_t capacity = 0;
+    ssize_t len;
     bool ok = true;
-    for (unsigned number = 1; ok && fgets(line, sizeof line, file); number++) {
-        size_t len = strcspn(line, "\r\n");
-        if (len == 0 || line[0] == '#')
-            continue;
-        ok = admission->len < TOKENS_MAX && is_token(line, len) && add_token(admission, line, len);
+    for (unsigned number = 1; ok && (len = getline(&line, &capacity, file)) >= 0; number++) {
+        ok = load_line(admission, line, (size_t)len);
         if (!ok)
-            snprintf(error->text, sizeof error->text, "%s: line %u is not a token", path, number);
+            snprintf(error->text, sizeof error->text, "'%s': line %u is not a token", path, number);
+        sodium_memzero(line, capacity);
     }
-    if (ok && admission->len == 0) {
-        snprintf(error->text, sizeof error->text, "%s: no token in it", path);
+    if (ok && (ferror(file) || admission->len == 0)) {
+        snprintf(error->text, sizeof error->text, "'%s': %s", path,
+                 ferror(file) ? strerror(errno) : "no token in it");
         ok = false;
     }
-    sodium_memzero(line, sizeof line);
+    free(line);
     return ok;
 }
 
@@ -70,7 +80,7 @@ struct admission *admission_load(const char *path, struct athena_error *error) {
     FILE *file = fopen(path, "re");
     struct admission *admission = calloc(1, sizeof *admission);
     if (!file || !admission) {
-        snprintf(error->text, sizeof error->text, "%s: %s", path, strerror(errno));
+        snprintf(error->text, sizeof error->text, "'%s': %s", path, strerror(errno));
         if (file)
             fclose(file);
         free(admission);
