@@ -158,6 +158,12 @@ build/fuzz/%.o: %.c Makefile
 fuzz_objects = $(patsubst $(BUILD)/%.o,build/fuzz/%.o,$(1))
 build/fuzz/protocol/fuzz/fuzz_%: build/fuzz/protocol/fuzz/fuzz_%.o $(call fuzz_objects,$(PROTOCOL))
 	clang -fsanitize=fuzzer,address,undefined -o $@ $^ $(LIBS)
+build/fuzz/reference-server/fuzz/fuzz_%: build/fuzz/reference-server/fuzz/fuzz_%.o \
+    $(call fuzz_objects,$(SERVER) $(PROTOCOL))
+	clang -fsanitize=fuzzer,address,undefined -o $@ $^ $(LIBS) -lwslay
+build/fuzz/reference-client/fuzz/fuzz_%: build/fuzz/reference-client/fuzz/fuzz_%.o \
+    $(call fuzz_objects,$(CLIENT) $(PROTOCOL))
+	clang -fsanitize=fuzzer,address,undefined -o $@ $^ $(LIBS)
 build/fuzz/conformance/fuzz/fuzz_%: build/fuzz/conformance/fuzz/fuzz_%.o $(call fuzz_objects,$(CONFORM))
 	clang -fsanitize=fuzzer,address,undefined -o $@ $^ $(LIBS) -lwslay
 

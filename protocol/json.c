@@ -319,6 +319,8 @@ static bool check_next(struct checker *c) {
 
 enum athena_code athena_json_check(struct athena_text_view json, struct athena_error *error) {
     struct checker c;
+    if (json.len == 0) /* `at` may be NULL then */
+        return refuse(error, ATHENA_NOT_STRICT_JSON, "", "not a JSON object");
     c.at = json.at;
     c.end = json.at + json.len;
     c.depth = 0;
