@@ -264,7 +264,8 @@ static void run(struct fuzz *fuzz, const uint8_t *data, size_t size) {
         commit(fuzz, true);
         return;
     }
-    for (size_t used = 0; size - used >= 2 && connection_ending(fuzz->connection) != CONNECTION_DROP;)
+    for (size_t used = 0;
+         size - used >= 2 && connection_ending(fuzz->connection) != CONNECTION_DROP;)
         used += act(fuzz, data + used, size - used);
 }
 
