@@ -7,7 +7,7 @@
 
 enum {
     COMMIT_MS_MAX = 30,
-    SLOW_COMMIT_MS_MAX = 3000,
+    STALLED_COMMIT_MS_MAX = 90000, /* longer than a client waits without an answer */
     OPEN_WITHIN_MS = 10000,
     CLOSE_TOO_BIG = 1009,
 };
@@ -90,8 +90,8 @@ static void begin_commit(struct server *server) {
     struct push *push;
     while ((push = push_queue_take(&server->waiting)))
         push_queue_add(&server->committing, push);
-    bool is_slow = random_chance(random, 5);
-    after(server, random_below(random, is_slow ? SLOW_COMMIT_MS_MAX : COMMIT_MS_MAX), commit);
+    bool is_stalled = random_chance(random, 1);
+    after(server, random_below(random, is_stalled ? STALLED_COMMIT_MS_MAX : COMMIT_MS_MAX), commit);
 }
 
 static void submit(struct session_host *host, struct push *push) {
