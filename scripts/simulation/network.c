@@ -113,7 +113,7 @@ static void accept_dial(void *ctx) {
     network->world->figures[FIGURE_DIAL_FAILURES] += fails;
     if (fails && random_chance(random, 20))
         return; /* no answer ever */
-    if (fails || !server_is_up(network->world->server)) {
+    if (fails || !server_accepts(network->world->server)) {
         put(connection, CLIENT_END, PACKET_CLOSED, nothing);
         return;
     }

@@ -43,6 +43,7 @@ struct server {
     struct push_queue done;
     struct life *life;
     bool is_up;
+    bool is_stopping; /* takes no new connections */
 };
 
 /* From a start to a crash. Lives as long as the world: what a life has planned may come after it.
@@ -228,6 +229,7 @@ void server_start(struct server *server) {
     life->earlier = server->life;
     server->life = life;
     server->is_up = true;
+    server->is_stopping = false;
     world_trace(server->world, "server: started");
 }
 
@@ -296,6 +298,10 @@ bool server_is_up(const struct server *server) {
     return server->is_up;
 }
 
+bool server_accepts(const struct server *server) {
+    return server->is_up && !server->is_stopping;
+}
+
 void server_crash(struct server *server) {
     if (!server->is_up)
         return;
@@ -306,17 +312,31 @@ void server_crash(struct server *server) {
     end(server);
 }
 
+/* Nothing is under way to the store: whoever takes what is sent has been told to go. */
+static void check_stopped(const struct server *server) {
+    if (server->waiting.first || server->committing.first || server->done.first)
+        return;
+    for (const struct peer *peer = server->peers; peer; peer = peer->next)
+        if (peer->session && !peer->is_woken && !peer->connection->is_cut &&
+            peer->connection->pipes[CLIENT_END].under_way < peer->window)
+            world_fail(server->world, "connection %ju: not ended by a server that stops",
+                       (uintmax_t)peer->connection->number);
+}
+
 static void end_stop(void *ctx) {
     const struct life *life = ctx;
-    if (!life->is_over)
-        server_crash(life->server);
+    if (life->is_over)
+        return;
+    check_stopped(life->server);
+    server_crash(life->server);
 }
 
 void server_stop(struct server *server) {
-    if (!server->is_up)
+    if (!server_accepts(server))
         return;
     world_trace(server->world, "server: stops");
     server->world->figures[FIGURE_SERVER_STOPS]++;
+    server->is_stopping = true;
     for (struct peer *peer = server->peers; peer; peer = peer->next)
         if (peer->session)
             session_stop(peer->session);

@@ -12,6 +12,7 @@ struct server *server_new(struct world *world);
 void server_free(struct server *server);
 
 bool server_is_up(const struct server *server);
+bool server_accepts(const struct server *server);
 /* All of it is gone but what was committed. */
 void server_crash(struct server *server);
 void server_start(struct server *server);
