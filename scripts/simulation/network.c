@@ -214,7 +214,9 @@ static void lose(struct connection *connection) {
     connection->is_cut = true;
     for (size_t i = 0; i < 2; i++) {
         struct pipe *pipe = &connection->pipes[i];
-        pipe->survivors = random_below(&connection->network->world->random, pipe->under_way + 1);
+        uint64_t survivors = random_below(&connection->network->world->random, pipe->under_way + 1);
+        if (survivors < pipe->survivors) /* what a cut before this has lost stays lost */
+            pipe->survivors = survivors;
     }
 }
 
