@@ -118,7 +118,7 @@ $(eval $(call test_rule,reference-client,$(CLIENT) $(PROTOCOL)))
 $(eval $(call test_rule,conformance,$(CONFORM),-lwslay))
 
 # Where tests find what they run: the built programs and the fixtures.
-TEST_ENV = ATHENA_BUILD=$(CURDIR)/$(BUILD) ATHENA_SOURCE=$(CURDIR)
+TEST_ENV = ATHENA_BUILD=$(CURDIR)/$(BUILD) ATHENA_SOURCE=$(CURDIR) ATHENA_SANFLAGS="$(SANFLAGS)"
 
 check: all $(TESTS) ## run the unit tests and every fast test
 	@$(TEST_ENV) scripts/run-tests $(TESTS) $(wildcard scripts/check-*) \
@@ -177,7 +177,7 @@ format: ## lay out the C sources
 
 lint: compile_commands.json ## formatting, static analysis, shell, manual pages
 	@printf '%s\n' $(ALL_C) | xargs clang-format --dry-run -Werror
-	@printf '%s\n' $(filter %.c,$(ALL_C)) | xargs -P $$(nproc) -n 8 clang-tidy --quiet -p .
+	@printf '%s\n' $(filter-out %/examples/%,$(filter %.c,$(ALL_C))) | xargs -P $$(nproc) -n 8 clang-tidy --quiet -p .
 	shellcheck $(SHELL_SCRIPTS)
 	mandoc -T lint -W warning $(DOC_MAN)
 
@@ -198,8 +198,8 @@ install: all ## install below $(DESTDIR)$(PREFIX)
 	ln -sf $(SONAME) $(DESTDIR)$(PREFIX)/lib/libathena-sync.so
 	sed 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|' reference-client/athena-sync.pc.in \
 	    > $(DESTDIR)$(PREFIX)/lib/pkgconfig/athena-sync.pc
-	install -m 644 $(wildcard */*.1) $(DESTDIR)$(PREFIX)/share/man/man1
-	install -m 644 $(wildcard */*.8) $(DESTDIR)$(PREFIX)/share/man/man8
+	for page in $(DOC_MAN); do \
+	    install -m 644 $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.} || exit; done
 	cp -R spec/. $(DESTDIR)$(PREFIX)/share/athena-sync/spec
 	cp -R fixtures/scenarios $(DESTDIR)$(PREFIX)/share/athena-sync/fixtures
 

@@ -24,6 +24,8 @@
 #error "a C11 header: array bounds in parameters are not C++"
 #endif
 
+#pragma GCC visibility push(default) /* part of the shared library's interface */
+
 #define ATHENA_SUBPROTOCOL              "athena-sync.v1"
 #define ATHENA_TOKEN_SUBPROTOCOL_PREFIX "athena-token."
 
@@ -332,5 +334,7 @@ size_t athena_id_encoded_len(size_t id_len);
 size_t athena_change_encoded_len(size_t id_len, size_t data_len);
 /* At most so many bytes of JSON around the entries of any message that carries them. */
 enum { ATHENA_MESSAGE_FRAME_BYTES = 512 };
+
+#pragma GCC visibility pop
 
 #endif
