@@ -217,7 +217,9 @@ bool athena_digest_equal(const struct athena_digest *a, const struct athena_dige
 
 /* The rules of [ASP-JSON-*]: one object, valid UTF-8, no duplicate members, no trailing bytes, no
  * lone surrogate, no \u0000, bounded depth and members, integers 0..2^53-1 only.
- * ATHENA_NOT_STRICT_JSON with the pointer of the fault. */
+ * ATHENA_NOT_STRICT_JSON with the pointer of the fault: of the member or element that was being
+ * read or was read last, of the object for a fault in a name, of the deepest that fits when it is
+ * long. */
 enum athena_code athena_json_check(struct athena_text_view json, struct athena_error *error);
 /* Appends `"..."` with what JSON needs escaped. `text` is valid UTF-8. */
 void athena_json_append_string(struct athena_buf *out, struct athena_text_view text);

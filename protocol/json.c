@@ -21,38 +21,47 @@ struct checker {
     const char *at;
     const char *end;
     size_t depth;
+    bool in_name; /* reading the name of a member that is not in its frame yet */
     struct athena_error *error;
     struct frame stack[ATHENA_JSON_DEPTH_MAX];
 };
 
 /* ---- The pointer of a fault ---- */
 
+/* Writes '/' and the name; 0 when it has no room, so that no pointer ends inside a name. */
 static size_t append_name(char *out, size_t room, struct athena_text_view quoted) {
-    char name[128];
-    size_t len = 0;
-    if (quoted.len <= sizeof name)
-        len = json_unescape(name, quoted);
+    const char *at = quoted.at + 1;
+    const char *end = quoted.at + quoted.len - 1;
     size_t used = 0;
-    for (size_t i = 0; i < len && used + 2 < room; i++) {
-        if (name[i] == '~' || name[i] == '/')
-            out[used++] = '~';
-        out[used++] = name[i] == '~' ? '0' : name[i] == '/' ? '1' : name[i];
+    out[used++] = '/';
+    while (at < end) {
+        char character[4];
+        size_t len = json_unescape_one(character, &at);
+        if (used + sizeof character > room)
+            return 0;
+        bool is_escaped = *character == '~' || *character == '/';
+        memcpy(out + used, is_escaped ? *character == '~' ? "~0" : "~1" : character,
+               is_escaped ? 2 : len);
+        used += is_escaped ? 2 : len;
     }
     return used;
 }
 
-/* JSON Pointer of the member or element being read. */
+/* JSON Pointer of the member or element being read, or of what holds it when that is too long, or
+ * when its name is what is being read. */
 static void point(const struct checker *c, char *out, size_t room) {
+    enum { STEP_BYTES_MAX = 24 }; /* of an index */
     size_t used = 0;
-    for (size_t level = 0; level < c->depth && used + 24 < room; level++) {
+    for (size_t level = 0; level < c->depth && used + STEP_BYTES_MAX < room; level++) {
         const struct frame *frame = &c->stack[level];
-        if (frame->count == 0)
+        if (frame->count == 0 || (c->in_name && level + 1 == c->depth))
             break;
-        out[used++] = '/';
-        if (frame->is_object)
-            used += append_name(out + used, room - used, frame->names[frame->count - 1]);
-        else
-            used += (size_t)snprintf(out + used, room - used, "%zu", frame->count - 1);
+        size_t step = frame->is_object
+                          ? append_name(out + used, room - used - 1, frame->names[frame->count - 1])
+                          : (size_t)snprintf(out + used, room - used, "/%zu", frame->count - 1);
+        if (step == 0)
+            break;
+        used += step;
     }
     out[used] = '\0';
 }
@@ -250,6 +259,7 @@ static bool same_name(struct athena_text_view a, struct athena_text_view b) {
 
 /* A member's name and its colon. */
 static bool check_name(struct checker *c, struct frame *frame) {
+    c->in_name = true;
     if (c->at == c->end || *c->at != '"')
         return fault(c, "a member's name is expected");
     if (frame->count == ATHENA_JSON_MEMBERS_MAX)
@@ -259,6 +269,7 @@ static bool check_name(struct checker *c, struct frame *frame) {
         return false;
     struct athena_text_view name = {start, (size_t)(c->at - start)};
     frame->names[frame->count++] = name;
+    c->in_name = false;
     for (size_t i = 0; i + 1 < frame->count; i++)
         if (same_name(frame->names[i], name))
             return fault(c, "a member that is there twice");
@@ -324,6 +335,7 @@ enum athena_code athena_json_check(struct athena_text_view json, struct athena_e
     c.at = json.at;
     c.end = json.at + json.len;
     c.depth = 0;
+    c.in_name = false;
     c.error = error;
     skip_space(&c);
     if (c.at == c.end || *c.at != '{')
