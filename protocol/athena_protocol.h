@@ -130,7 +130,8 @@ void athena_buf_fini(struct athena_buf *buf);
 size_t athena_base64url_len(size_t bytes_len);
 void athena_base64url_encode(char *text, const uint8_t *bytes, size_t bytes_len);
 /* Refuses other characters, padding, a length of 1 modulo 4 and non-zero trailing bits.
- * Writes at most capacity bytes; text and bytes may overlap when bytes <= text. */
+ * Writes at most capacity bytes; text and bytes may overlap when bytes <= text. When refused,
+ * *bytes_len is untouched and the bytes are without meaning. */
 bool athena_base64url_decode(uint8_t *bytes, size_t capacity, size_t *bytes_len,
                              struct athena_text_view text);
 

@@ -14,11 +14,13 @@ static bool is_base64url(char c) {
 
 enum athena_code athena_doc_parse(uint8_t doc[static ATHENA_DOC_BYTES],
                                   struct athena_text_view text, struct athena_error *error) {
+    uint8_t bytes[ATHENA_DOC_BYTES];
     size_t len;
     if (text.len != ATHENA_DOC_TEXT_LEN ||
-        !athena_base64url_decode(doc, ATHENA_DOC_BYTES, &len, text))
+        !athena_base64url_decode(bytes, sizeof bytes, &len, text))
         return refuse(error, ATHENA_BAD_ID, "",
                       "not a document id: 43 characters of canonical base64url");
+    memcpy(doc, bytes, sizeof bytes);
     return ATHENA_OK;
 }
 

@@ -13,10 +13,10 @@ static uint8_t *allocate(size_t len) {
     return at;
 }
 
-struct bytes fixture_read(const char *path) {
+struct bytes source_read(const char *path) {
     const char *source = getenv("ATHENA_SOURCE");
     char full[4096];
-    snprintf(full, sizeof full, "%s/fixtures/%s", source ? source : ".", path);
+    snprintf(full, sizeof full, "%s/%s", source ? source : ".", path);
     FILE *file = fopen(full, "rb");
     ck_assert_msg(file != NULL, "cannot open %s", full);
     ck_assert_int_eq(fseek(file, 0, SEEK_END), 0);
@@ -27,6 +27,12 @@ struct bytes fixture_read(const char *path) {
     ck_assert_uint_eq(fread(bytes.at, 1, bytes.len, file), bytes.len);
     fclose(file);
     return bytes;
+}
+
+struct bytes fixture_read(const char *path) {
+    char full[4096];
+    snprintf(full, sizeof full, "fixtures/%s", path);
+    return source_read(full);
 }
 
 cJSON *fixture_load(const char *path) {

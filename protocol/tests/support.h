@@ -13,9 +13,11 @@ struct bytes {
     size_t len;
 };
 
-/* The whole of $ATHENA_SOURCE/fixtures/`path`, with a NUL behind it that `len` does not count. */
+/* The whole of $ATHENA_SOURCE/`path`, with a NUL behind it that `len` does not count. */
+struct bytes source_read(const char *path);
+/* The same below fixtures/. */
 struct bytes fixture_read(const char *path);
-/* The same, parsed. cJSON_Delete frees. */
+/* A fixture, parsed. cJSON_Delete frees. */
 cJSON *fixture_load(const char *path);
 
 /* Members of an object; the text is borrowed. */

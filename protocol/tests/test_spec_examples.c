@@ -2,10 +2,9 @@
  * What the specification shows is what the code does: every message example decodes, encodes to
  * the same JSON, and every value of the worked example is computed again and found in the text.
  */
-#include "protocol/athena_protocol.h"
+#include "protocol/tests/support.h"
 
 #include <check.h>
-#include <cjson/cJSON.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,27 +12,9 @@
 
 static char *spec;
 
-/* The whole of spec/athena-sync-1.md, NUL-terminated. Caller frees. */
-static char *read_spec(void) {
-    const char *source = getenv("ATHENA_SOURCE");
-    char path[4096];
-    snprintf(path, sizeof path, "%s/spec/athena-sync-1.md", source ? source : ".");
-    FILE *file = fopen(path, "rb");
-    ck_assert_msg(file != NULL, "cannot open %s", path);
-    ck_assert_int_eq(fseek(file, 0, SEEK_END), 0);
-    long len = ftell(file);
-    ck_assert_int_gt(len, 0);
-    rewind(file);
-    char *text = calloc(1, (size_t)len + 1);
-    ck_assert_ptr_nonnull(text);
-    ck_assert_uint_eq(fread(text, 1, (size_t)len, file), (size_t)len);
-    fclose(file);
-    return text;
-}
-
 static void set_up(void) {
     ck_assert_int_ge(sodium_init(), 0);
-    spec = read_spec();
+    spec = (char *)source_read("spec/athena-sync-1.md").at;
 }
 
 static void tear_down(void) {
