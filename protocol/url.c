@@ -313,7 +313,7 @@ static enum athena_code copy_path(struct athena_url *url, const char *at, const 
     size_t len = (size_t)(end - at);
     bool needs_slash = len == 0 || *at != '/';
     if (len + needs_slash >= sizeof url->path)
-        return bad(error, "the path is longer than 1022 characters");
+        return bad(error, "the path is longer than 1023 characters");
     for (size_t i = 0; i < len; i++)
         if ((unsigned char)at[i] <= 0x20 || (unsigned char)at[i] > 0x7e)
             return bad(error, "the path holds a character that has to be percent-encoded");
