@@ -49,6 +49,33 @@ static void format_time(char text[static 32]) {
     snprintf(text + len, 32 - len, ".%03ldZ", now.tv_nsec / 1000000);
 }
 
+/* Bytes of the printable UTF-8 character at `at`, 0 when it is none. */
+static size_t character_len(const uint8_t *at) {
+    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+    if (at[0] < 0x80)
+        return at[0] >= 0x20 && at[0] != 0x7F;
+    size_t len = at[0] >= 0xF0 ? 4 : at[0] >= 0xE0 ? 3 : 2;
+    uint32_t point = at[0] & (0x7FU >> len);
+    for (size_t i = 1; i < len; i++) { /* the NUL at the end ends a cut character */
+        if ((at[i] & 0xC0) != 0x80)
+            return 0;
+        point = point << 6 | (at[i] & 0x3F);
+    }
+    bool is_whole = at[0] >= 0xC2 && at[0] <= 0xF4 && point >= least[len] && point <= 0x10FFFF &&
+                    (point < 0xD800 || point > 0xDFFF);
+    return is_whole ? len : 0;
+}
+
+/* Paths may hold anything: a line stays one line, and valid JSON. */
+static void make_printable(char *text) {
+    while (*text) {
+        size_t len = character_len((const uint8_t *)text);
+        if (len == 0)
+            *text = '?';
+        text += len ? len : 1;
+    }
+}
+
 /* One write a line, so that lines of several threads never mix. */
 void log_line(enum log_level level, const char *format, ...) {
     if (level > log_up_to)
@@ -59,6 +86,7 @@ void log_line(enum log_level level, const char *format, ...) {
     va_start(arguments, format);
     vsnprintf(message, sizeof message, format, arguments);
     va_end(arguments);
+    make_printable(message);
     format_time(when);
     if (log_as == LOG_FORMAT_TEXT) {
         fprintf(stderr, "%s %-5s %s\n", when, level_names[level], message);
