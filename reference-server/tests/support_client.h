@@ -8,14 +8,14 @@
 
 struct client {
     int fd;
-    SSL *ssl; /* of wss: */
+    uint16_t close_code; /* of the Close frame that has come */
     char authority[ATHENA_AUTHORITY_TEXT_MAX + 1];
+    SSL *ssl; /* of wss: */
     struct athena_buf input;
     size_t input_used;
     struct athena_decoder *decoder;
     uint8_t challenge[ATHENA_CHALLENGE_BYTES];
     struct athena_limits limits;
-    uint16_t close_code; /* of the Close frame that has come */
     uint64_t next_req;
 };
 
