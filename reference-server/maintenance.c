@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { BACKUP_PAGES_A_STEP = 256, BUSY_TIMEOUT_MS = 10000 };
@@ -26,13 +27,17 @@ static bool flush(const char *path) {
     return ok;
 }
 
+static void parent_of(char parent[static STORE_PATH_MAX], const char *path) {
+    const char *slash = strrchr(path, '/');
+    if (slash)
+        snprintf(parent, STORE_PATH_MAX, "%.*s", slash == path ? 1 : (int)(slash - path), path);
+    else
+        snprintf(parent, STORE_PATH_MAX, ".");
+}
+
 static bool flush_parent(const char *path) {
     char parent[STORE_PATH_MAX];
-    snprintf(parent, sizeof parent, "%s", path);
-    char *slash = strrchr(parent, '/');
-    if (!slash)
-        return flush(".");
-    slash[slash == parent ? 1 : 0] = '\0';
+    parent_of(parent, path);
     return flush(parent);
 }
 
@@ -50,9 +55,11 @@ static sqlite3 *open_database(const char *path, int flags, const char *what) {
 
 struct check {
     sqlite3 *db;
+    uint8_t id_key[STORE_ID_KEY_BYTES];
     unsigned damaged; /* documents */
     uint64_t changes;
     uint64_t documents;
+    bool is_complete;
 };
 
 /* One document's row, and what its changes add up to. */
@@ -72,7 +79,7 @@ static void damage(struct tally *tally, const char *what, uint64_t position) {
     tally->is_damaged = true;
 }
 
-static void check_change(struct tally *tally, sqlite3_stmt *row) {
+static void check_change(const struct check *check, struct tally *tally, sqlite3_stmt *row) {
     uint64_t position = tally->found.digest.count + 1;
     struct athena_text_view id = {(const char *)sqlite3_column_text(row, 1),
                                   (size_t)sqlite3_column_bytes(row, 1)};
@@ -85,6 +92,8 @@ static void check_change(struct tally *tally, sqlite3_stmt *row) {
         damage(tally, "not a change id", position);
     if (!data.at || data.len == 0)
         damage(tally, "no data", position);
+    else if (id.at && sqlite3_column_int64(row, 4) != store_sqlite_id_hash(check->id_key, id))
+        damage(tally, "not to be found by its id", position);
     if (tally->is_damaged)
         return;
     athena_item_hash(hash, id, data);
@@ -111,7 +120,7 @@ static bool check_log(struct check *check, struct tally *tally, sqlite3_stmt *ch
     sqlite3_bind_int64(changes, 1, tally->number);
     while ((step = sqlite3_step(changes)) == SQLITE_ROW) {
         if (!tally->is_damaged)
-            check_change(tally, changes);
+            check_change(check, tally, changes);
         check->changes++;
     }
     sqlite3_reset(changes);
@@ -123,10 +132,12 @@ static bool check_log(struct check *check, struct tally *tally, sqlite3_stmt *ch
 
 static bool load_tally(struct tally *tally, sqlite3_stmt *row) {
     *tally = (struct tally){.number = sqlite3_column_int64(row, 0)};
-    bool ok = sqlite3_column_bytes(row, 1) == ATHENA_DOC_BYTES &&
-              sqlite3_column_bytes(row, 4) == ATHENA_HASH_BYTES;
-    if (!ok)
+    if (sqlite3_column_bytes(row, 1) != ATHENA_DOC_BYTES ||
+        sqlite3_column_bytes(row, 4) != ATHENA_HASH_BYTES) {
+        fprintf(stderr, "athena-syncd: damaged: document number %lld: its id or digest is cut\n",
+                (long long)tally->number);
         return false;
+    }
     memcpy(tally->doc, sqlite3_column_blob(row, 1), ATHENA_DOC_BYTES);
     athena_doc_format(tally->doc_text, tally->doc);
     tally->expected.digest.count = (uint64_t)sqlite3_column_int64(row, 2);
@@ -142,13 +153,16 @@ static bool check_documents(struct check *check) {
         sqlite3_prepare_v2(check->db, "SELECT number, doc, count, data_bytes, digest FROM document",
                            -1, &documents, NULL) == SQLITE_OK &&
         sqlite3_prepare_v2(check->db,
-                           "SELECT position, id, data, tag FROM change "
+                           "SELECT position, id, data, tag, id_hash FROM change "
                            "WHERE document = ?1 ORDER BY position",
                            -1, &changes, NULL) == SQLITE_OK;
     int step = SQLITE_DONE;
     while (ok && (step = sqlite3_step(documents)) == SQLITE_ROW) {
         struct tally tally;
-        ok = load_tally(&tally, documents) && check_log(check, &tally, changes);
+        if (load_tally(&tally, documents))
+            ok = check_log(check, &tally, changes);
+        else
+            check->damaged++;
     }
     ok = ok && step == SQLITE_DONE;
     sqlite3_finalize(documents);
@@ -172,10 +186,16 @@ static bool check_query(struct check *check, const char *sql, const char *what) 
 }
 
 static bool check_all(struct check *check) {
+    if (!store_sqlite_id_key(check->db, check->id_key)) {
+        fprintf(stderr, "athena-syncd: damaged: the key of the ids is missing\n");
+        check->damaged++;
+        return true; /* without it every change would look damaged */
+    }
     return check_query(check, "PRAGMA integrity_check(1)", "the database") &&
            check_documents(check) &&
            check_query(check,
-                       "SELECT id FROM change GROUP BY document, id_hash, id HAVING count(*) > 1",
+                       "SELECT id FROM change INDEXED BY change_by_id "
+                       "GROUP BY document, id_hash, id HAVING count(*) > 1",
                        "an id that is there twice") &&
            check_query(check,
                        "SELECT id FROM change WHERE document NOT IN (SELECT number FROM document)",
@@ -196,6 +216,7 @@ static int verify(const char *path, struct check *check) {
         status = fail("cannot use", path, "not a store: empty");
     else if (sqlite3_exec(check->db, "BEGIN", NULL, NULL, NULL) != SQLITE_OK || !check_all(check))
         status = fail("cannot read", path, sqlite3_errmsg(check->db));
+    check->is_complete = status == 0;
     sqlite3_close(check->db);
     return status || check->damaged;
 }
@@ -206,7 +227,7 @@ int maintenance_check(const char *folder) {
     if (!store_sqlite_path(path, folder, STORE_FILE))
         return fail("cannot use", folder, "the path is too long");
     int status = verify(path, &check);
-    if (check.db)
+    if (check.is_complete)
         printf("%llu documents, %llu changes, %u damaged\n", (unsigned long long)check.documents,
                (unsigned long long)check.changes, check.damaged);
     return status;
@@ -245,48 +266,79 @@ static int copy_file(const char *from_path, const char *to_path) {
     return status;
 }
 
-static int copy_whole(const char *from, const char *to) {
-    char partial[STORE_PATH_MAX];
-    int len = snprintf(partial, sizeof partial, "%s.partial", to);
-    if (len < 0 || (size_t)len >= sizeof partial)
+/* Copies to a file beside `to`, where a rename will put it in one step, and flushes it. */
+static int copy_beside(const char *from, const char *to, char partial[static STORE_PATH_MAX]) {
+    int len = snprintf(partial, STORE_PATH_MAX, "%s.partial", to);
+    if (len < 0 || len >= STORE_PATH_MAX)
         return fail("cannot write", to, "the path is too long");
     unlink(partial);
     int status = copy_file(from, partial);
-    if (!status && (!flush(partial) || rename(partial, to) != 0 || !flush_parent(to)))
-        status = fail("cannot write", to, strerror(errno));
+    if (!status && !flush(partial))
+        status = fail("cannot write", partial, strerror(errno));
     if (status)
         unlink(partial);
     return status;
 }
 
+static int put_in_place(const char *partial, const char *to) {
+    if (rename(partial, to) == 0 && flush_parent(to))
+        return 0;
+    int status = fail("cannot write", to, strerror(errno));
+    unlink(partial);
+    return status;
+}
+
+/* A copy in the data folder could take the place of a file of the store. */
+static bool is_in_folder(const char *file, const char *folder) {
+    char parent[STORE_PATH_MAX];
+    struct stat a;
+    struct stat b;
+    parent_of(parent, file);
+    return stat(parent, &a) == 0 && stat(folder, &b) == 0 && a.st_dev == b.st_dev &&
+           a.st_ino == b.st_ino;
+}
+
 int maintenance_backup(const char *folder, const char *file) {
     char path[STORE_PATH_MAX];
+    char partial[STORE_PATH_MAX];
     if (!store_sqlite_path(path, folder, STORE_FILE))
         return fail("cannot use", folder, "the path is too long");
     if (access(path, F_OK) != 0)
         return fail("cannot back up", path, strerror(errno));
-    return copy_whole(path, file);
+    if (is_in_folder(file, folder))
+        return fail("cannot write", file, "the data folder is for the store alone");
+    int status = copy_beside(path, file, partial);
+    return status ? status : put_in_place(partial, file);
 }
 
 /* ---- Restore ---- */
 
-/* The old write-ahead log must not be replayed into the new database. It goes first: the old
- * database without it is an older, whole state, in case this is interrupted. */
-static int replace(const char *folder, const char *file) {
-    char path[STORE_PATH_MAX];
+/* The old write-ahead log must not be replayed into the new database. Closing its last connection
+ * folds it into the old one; what cannot be folded, because the old one is damaged, goes. */
+static void drop_log(const char *folder, const char *path) {
     char beside[STORE_PATH_MAX];
-    if (!store_sqlite_path(path, folder, STORE_FILE) ||
-        !store_sqlite_path(beside, folder, STORE_FILE "-wal"))
-        return fail("cannot use", folder, "the path is too long");
-    sqlite3 *old = NULL; /* closing the last connection folds the log into the database */
+    sqlite3 *old = NULL;
     if (access(path, F_OK) == 0 &&
         (old = open_database(path, SQLITE_OPEN_READWRITE, "cannot open")))
         sqlite3_exec(old, "PRAGMA wal_checkpoint(TRUNCATE)", NULL, NULL, NULL);
     sqlite3_close(old);
-    unlink(beside);
-    store_sqlite_path(beside, folder, STORE_FILE "-shm");
-    unlink(beside);
-    return copy_whole(file, path);
+    if (store_sqlite_path(beside, folder, STORE_FILE "-wal"))
+        unlink(beside);
+    if (store_sqlite_path(beside, folder, STORE_FILE "-shm"))
+        unlink(beside);
+}
+
+/* The old store is touched only when the new one lies whole beside it. */
+static int replace(const char *folder, const char *file) {
+    char path[STORE_PATH_MAX];
+    char partial[STORE_PATH_MAX];
+    if (!store_sqlite_path(path, folder, STORE_FILE))
+        return fail("cannot use", folder, "the path is too long");
+    int status = copy_beside(file, path, partial);
+    if (status)
+        return status;
+    drop_log(folder, path);
+    return put_in_place(partial, path);
 }
 
 int maintenance_restore(const char *folder, const char *file) {

@@ -23,7 +23,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { SCHEMA_VERSION = 1, APPLICATION_ID = 0x41535931 /* ASY1 */, ID_KEY_BYTES = 16 };
+enum { SCHEMA_VERSION = 1, APPLICATION_ID = 0x41535931 /* ASY1 */ };
 
 static const char schema[] =
     "CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;"
@@ -86,7 +86,7 @@ struct sqlite_store {
     sqlite3 *writer;
     sqlite3_stmt *reading[READING_COUNT];
     sqlite3_stmt *writing[WRITING_COUNT];
-    uint8_t id_key[ID_KEY_BYTES];
+    uint8_t id_key[STORE_ID_KEY_BYTES];
     uint64_t total_bytes;           /* of the transaction under way */
     uint64_t committed_total_bytes; /* belong to the writing side */
 };
@@ -111,10 +111,11 @@ static void bind_text(sqlite3_stmt *statement, int index, struct athena_text_vie
     sqlite3_bind_text(statement, index, text.at, (int)text.len, SQLITE_STATIC);
 }
 
-static int64_t id_hash(const struct sqlite_store *store, struct athena_text_view id) {
+int64_t store_sqlite_id_hash(const uint8_t key[static STORE_ID_KEY_BYTES],
+                             struct athena_text_view id) {
     int64_t hash;
     _Static_assert(sizeof hash == crypto_shorthash_BYTES, "the index holds 64 bits");
-    crypto_shorthash((uint8_t *)&hash, (const uint8_t *)id.at, id.len, store->id_key);
+    crypto_shorthash((uint8_t *)&hash, (const uint8_t *)id.at, id.len, key);
     return hash;
 }
 
@@ -213,7 +214,7 @@ static enum athena_code sqlite_find(struct store *store, const uint8_t doc[stati
                                     struct athena_error *error) {
     sqlite3_stmt *statement = of(store)->reading[READ_ID];
     bind_doc(statement, doc);
-    sqlite3_bind_int64(statement, 2, id_hash(of(store), id));
+    sqlite3_bind_int64(statement, 2, store_sqlite_id_hash(of(store)->id_key, id));
     bind_text(statement, 3, id);
     int step = sqlite3_step(statement);
     bool ok = step == SQLITE_ROW || step == SQLITE_DONE;
@@ -330,7 +331,7 @@ static enum athena_code append_entry(struct sqlite_store *store, const uint8_t *
                                      int64_t *number, struct store_head *head,
                                      struct store_entry *entry, const struct store_quota *quota,
                                      struct athena_error *error) {
-    int64_t hash = id_hash(store, entry->id);
+    int64_t hash = store_sqlite_id_hash(store->id_key, entry->id);
     bool known = false;
     enum athena_code code = ATHENA_OK;
     if (*number)
@@ -416,7 +417,7 @@ static enum athena_code create_schema(struct sqlite_store *store, struct athena_
     if (sqlite3_exec(store->writer, "BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK ||
         sqlite3_exec(store->writer, schema, NULL, NULL, NULL) != SQLITE_OK)
         return failed(store->writer, "cannot create the database", error);
-    uint8_t key[ID_KEY_BYTES];
+    uint8_t key[STORE_ID_KEY_BYTES];
     randombytes_buf(key, sizeof key);
     sqlite3_stmt *statement;
     sqlite3_prepare_v2(store->writer, "INSERT INTO meta VALUES ('id_key', ?1)", -1, &statement,
@@ -454,17 +455,21 @@ enum athena_code store_sqlite_check_version(sqlite3 *db, bool *is_empty,
     return ATHENA_UNAVAILABLE;
 }
 
-static enum athena_code load_meta(struct sqlite_store *store, struct athena_error *error) {
+bool store_sqlite_id_key(sqlite3 *db, uint8_t key[static STORE_ID_KEY_BYTES]) {
     sqlite3_stmt *statement;
     const char *sql = "SELECT value FROM meta WHERE name = 'id_key'";
-    if (sqlite3_prepare_v2(store->writer, sql, -1, &statement, NULL) != SQLITE_OK)
-        return failed(store->writer, "cannot read the database", error);
+    if (sqlite3_prepare_v2(db, sql, -1, &statement, NULL) != SQLITE_OK)
+        return false;
     bool ok = sqlite3_step(statement) == SQLITE_ROW &&
-              column_blob(statement, 0).len == sizeof store->id_key;
+              column_blob(statement, 0).len == STORE_ID_KEY_BYTES;
     if (ok)
-        memcpy(store->id_key, column_blob(statement, 0).at, sizeof store->id_key);
+        memcpy(key, column_blob(statement, 0).at, STORE_ID_KEY_BYTES);
     sqlite3_finalize(statement);
-    if (!ok)
+    return ok;
+}
+
+static enum athena_code load_meta(struct sqlite_store *store, struct athena_error *error) {
+    if (!store_sqlite_id_key(store->writer, store->id_key))
         return failed(store->writer, "the database has no id key", error);
     int64_t total = 0;
     enum athena_code code = pragma_integer(
