@@ -139,11 +139,12 @@ static void add_authority(struct listeners *listeners, const char *host, uint16_
 /* The operator's names, as clients will serialise them. */
 static bool add_configured(struct listeners *listeners, const struct options *options) {
     for (size_t i = 0; i < options->authority.len; i++) {
+        const char *name = options->authority.at[i];
         size_t before = listeners->authorities_len;
-        add_authority(listeners, options->authority.at[i], 0, options->tls_cert != NULL);
+        if (!strpbrk(name, "/\\?#")) /* behind these a URL would go on */
+            add_authority(listeners, name, 0, options->tls_cert != NULL);
         if (listeners->authorities_len == before) {
-            log_line(LOG_LEVEL_ERROR, "--authority '%s': not a host or host:port",
-                     options->authority.at[i]);
+            log_line(LOG_LEVEL_ERROR, "--authority '%s': not a host or host:port", name);
             return false;
         }
     }
