@@ -187,7 +187,8 @@ size_t athena_envelope_len(size_t plain_len);
 enum athena_code athena_envelope_seal(uint8_t *data, const struct athena_keys *keys,
                                       struct athena_text_view id, struct athena_bytes_view plain);
 /* `plain` needs room for data.len bytes; *plain_len is what the change has. Recomputes nonce and
- * padding. ATHENA_BAD_ENVELOPE says in error->text which check failed. */
+ * padding. ATHENA_BAD_ENVELOPE says in error->text which check failed; *plain_len is untouched
+ * then, and `plain` holds what it held or zeros, never plaintext [ASP-ENV-9]. */
 enum athena_code athena_envelope_open(uint8_t *plain, size_t *plain_len,
                                       const struct athena_keys *keys, struct athena_text_view id,
                                       struct athena_bytes_view data, struct athena_error *error);
