@@ -111,6 +111,11 @@ static void bind_text(sqlite3_stmt *statement, int index, struct athena_text_vie
     sqlite3_bind_text(statement, index, text.at, (int)text.len, SQLITE_STATIC);
 }
 
+/* No log is longer than SQLite can count. */
+static void bind_position(sqlite3_stmt *statement, int index, uint64_t position) {
+    sqlite3_bind_int64(statement, index, position > INT64_MAX ? INT64_MAX : (int64_t)position);
+}
+
 int64_t store_sqlite_id_hash(const uint8_t key[static STORE_ID_KEY_BYTES],
                              struct athena_text_view id) {
     int64_t hash;
@@ -164,7 +169,7 @@ static enum athena_code sqlite_tag(struct store *store, const uint8_t doc[static
     }
     sqlite3_stmt *statement = of(store)->reading[READ_TAG];
     bind_doc(statement, doc);
-    sqlite3_bind_int64(statement, 2, (int64_t)position);
+    bind_position(statement, 2, position);
     int step = sqlite3_step(statement);
     *found = step == SQLITE_ROW;
     if (*found)
@@ -181,8 +186,8 @@ static enum athena_code sqlite_read(struct store *store, const uint8_t doc[stati
                                     struct athena_error *error) {
     sqlite3_stmt *statement = of(store)->reading[READ_PAGE];
     bind_doc(statement, doc);
-    sqlite3_bind_int64(statement, 2, (int64_t)range->after);
-    sqlite3_bind_int64(statement, 3, (int64_t)range->until);
+    bind_position(statement, 2, range->after);
+    bind_position(statement, 3, range->until);
     enum athena_code code = ATHENA_OK;
     while (page->len < range->entries_max) {
         int step = sqlite3_step(statement);
