@@ -13,7 +13,7 @@ DESTDIR  ?=
 PKGS     := libwebsockets libcjson libsodium sqlite3 openssl
 NODE_DEPS = $(if $(shell command -v node),,nodejs) $(if $(shell command -v npm),,npm)
 DEPS     := gcc make pkg-config jq libwebsockets-dev libcjson-dev libsodium-dev libsqlite3-dev \
-            libwslay-dev libssl-dev check
+            libev-dev libwslay-dev libssl-dev check
 DEV_DEPS := clang clang-format clang-tidy libclang-rt-14-dev shellcheck valgrind mandoc git
 
 CC       ?= gcc
@@ -27,6 +27,7 @@ LDFLAGS  += $(SANFLAGS)
 # Asked for once, when first used: `make deps conformance` installs pkg-config and the packages first.
 PKG_CFLAGS = $(eval PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS)))$(PKG_CFLAGS)
 LIBS       = $(eval LIBS := $(shell pkg-config --libs $(PKGS)) -lpthread)$(LIBS)
+SERVER_LIBS = $(LIBS) -lwslay -lev
 CHECK_LIBS = $(eval CHECK_LIBS := $(shell pkg-config --libs check))$(CHECK_LIBS)
 
 objects = $(patsubst %.c,$(BUILD)/%.o,$(1))
@@ -75,7 +76,7 @@ $(BUILD)/%.o: %.c Makefile
 	$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
 $(BUILD)/athena-syncd: $(BUILD)/reference-server/main.o $(SERVER) $(PROTOCOL)
-	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS) -lwslay
+	$(CC) $(LDFLAGS) -o $@ $^ $(SERVER_LIBS)
 
 # The command uses nothing but the library's public face, and links it whole.
 $(BUILD)/athena-sync: $(CLIENT_CLI) $(BUILD)/libathena-sync.a
@@ -93,7 +94,7 @@ $(BUILD)/simulated-client.o: $(SIMULATED_CLIENT) $(CLIENT)
 
 $(BUILD)/athena-simulate: $(filter-out $(SIMULATED_CLIENT),$(SIMULATION)) \
     $(BUILD)/simulated-client.o $(SERVER) $(PROTOCOL)
-	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS) -lwslay
+	$(CC) $(LDFLAGS) -o $@ $^ $(SERVER_LIBS)
 
 $(BUILD)/athena-bench: $(BENCH) $(BUILD)/libathena-sync.a
 	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
@@ -113,7 +114,7 @@ $$(BUILD)/$(1)/tests/test_%: $$(BUILD)/$(1)/tests/test_%.o $$(call test_support,
 	$$(CC) $$(LDFLAGS) -o $$@ $$^ $$(LIBS) $$(CHECK_LIBS) $(3)
 endef
 $(eval $(call test_rule,protocol,$(PROTOCOL)))
-$(eval $(call test_rule,reference-server,$(SERVER) $(PROTOCOL),-lwslay))
+$(eval $(call test_rule,reference-server,$(SERVER) $(PROTOCOL),-lwslay -lev))
 $(eval $(call test_rule,reference-client,$(CLIENT) $(PROTOCOL)))
 $(eval $(call test_rule,conformance,$(CONFORM),-lwslay))
 
@@ -160,7 +161,7 @@ build/fuzz/protocol/fuzz/fuzz_%: build/fuzz/protocol/fuzz/fuzz_%.o $(call fuzz_o
 	clang -fsanitize=fuzzer,address,undefined -o $@ $^ $(LIBS)
 build/fuzz/reference-server/fuzz/fuzz_%: build/fuzz/reference-server/fuzz/fuzz_%.o \
     $(call fuzz_objects,$(SERVER) $(PROTOCOL))
-	clang -fsanitize=fuzzer,address,undefined -o $@ $^ $(LIBS) -lwslay
+	clang -fsanitize=fuzzer,address,undefined -o $@ $^ $(SERVER_LIBS)
 build/fuzz/reference-client/fuzz/fuzz_%: build/fuzz/reference-client/fuzz/fuzz_%.o \
     $(call fuzz_objects,$(CLIENT) $(PROTOCOL))
 	clang -fsanitize=fuzzer,address,undefined -o $@ $^ $(LIBS)

@@ -15,6 +15,7 @@
 #include "reference-server/metrics.h"
 
 #include <errno.h>
+#include <ev.h>
 #include <fcntl.h>
 #include <libwebsockets.h>
 #include <signal.h>
@@ -46,6 +47,7 @@ struct peer {
 
 struct server {
     struct connection_host host; /* first */
+    struct ev_loop *loop; /* epoll: an idle connection costs no time, where poll looks at each */
     struct lws_context *context;
     struct committer *committer;
     struct listeners listeners;
@@ -288,8 +290,7 @@ static void install_signals(struct server *server) {
 static void serve(struct server *server) {
     while (server->stop_deadline_ms == 0 ||
            (server->peers && now_ms() < server->stop_deadline_ms)) {
-        if (lws_service(server->context, 0) < 0)
-            break;
+        ev_run(server->loop, EVRUN_ONCE);
         if (stop_signal && server->stop_deadline_ms == 0)
             begin_to_stop(server);
     }
@@ -356,13 +357,17 @@ static void log_lws(int level, const char *line) {
 }
 
 static bool create_context(struct server *server) {
+    server->loop = ev_loop_new(EVFLAG_AUTO);
+    void *loops[] = {server->loop};
     struct lws_context_creation_info info = {
-        .options = LWS_SERVER_OPTION_EXPLICIT_VHOSTS | LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT,
+        .options = LWS_SERVER_OPTION_EXPLICIT_VHOSTS | LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT |
+                   LWS_SERVER_OPTION_LIBEV,
+        .foreign_loops = loops,
         .user = server,
         .pt_serv_buf_size = CHUNK_BYTES,
     };
     lws_set_log_level(LLL_ERR | LLL_WARN, log_lws);
-    server->context = lws_create_context(&info);
+    server->context = server->loop ? lws_create_context(&info) : NULL;
     return server->context != NULL;
 }
 
@@ -447,6 +452,8 @@ static void finish(struct server *server) {
     }
     if (server->context)
         lws_context_destroy(server->context);
+    if (server->loop)
+        ev_loop_destroy(server->loop);
     listeners_fini(&server->listeners);
     committer_free(server->committer);
     athena_decoder_free(server->host.session.spare_decoder);
