@@ -122,8 +122,8 @@ $(eval $(call test_rule,conformance,$(CONFORM),-lwslay))
 TEST_ENV = ATHENA_BUILD=$(CURDIR)/$(BUILD) ATHENA_SOURCE=$(CURDIR) ATHENA_SANFLAGS="$(SANFLAGS)"
 
 check: all $(TESTS) ## run the unit tests and every fast test
-	@$(TEST_ENV) scripts/run-tests $(TESTS) $(wildcard scripts/check-*) \
-	    $(if $(SIMULATION),'$(BUILD)/athena-simulate --seeds 2000')
+	@$(TEST_ENV) scripts/run-tests $(if $(SIMULATION),'$(BUILD)/athena-simulate --seeds 2000') \
+	    $(TESTS) $(wildcard scripts/check-*)
 
 SERVER_COMMAND = $(CURDIR)/$(BUILD)/athena-syncd --listen 127.0.0.1:{port} --data {dir}
 conformance: all ## run the conformance suite against the reference server
