@@ -51,7 +51,7 @@ static void arm_timer(struct athena_sync *sync) {
 }
 
 static enum athena_code parse_url(struct athena_sync *sync, const char *url,
-                                  struct athena_error *error) {
+                                  struct athena_url *parsed, struct athena_error *error) {
     char remembered[sizeof((struct athena_sync_status *)0)->url] = "";
     enum athena_code code = ATHENA_OK;
     if (!url) {
@@ -60,7 +60,7 @@ static enum athena_code parse_url(struct athena_sync *sync, const char *url,
     }
     if (!code && *url == '\0')
         code = sync_fail(error, ATHENA_BAD_URL, "no URL", "none is given and none is remembered");
-    return code ? code : athena_url_parse(&sync->url, sync_view(url), error);
+    return code ? code : athena_url_parse(parsed, sync_view(url), error);
 }
 
 static enum athena_code start(struct athena_sync *sync,
@@ -95,11 +95,15 @@ enum athena_code athena_sync_connect(struct athena_sync *sync,
                                      struct athena_error *error) {
     if (sync->is_in_service)
         return sync_fail(error, ATHENA_INTERNAL, "connecting", "not from an event's handler");
-    athena_sync_disconnect(sync);
-    enum athena_code code = parse_url(sync, options->url, error);
+    struct athena_url url;
+    enum athena_code code = parse_url(sync, options->url, &url, error);
     if (!code && options->url)
         code = replica_set_text(sync->replica, "url", options->url, error);
-    return code ? code : start(sync, options, error);
+    if (code)
+        return code; /* and what is connected stays so */
+    athena_sync_disconnect(sync);
+    sync->url = url;
+    return start(sync, options, error);
 }
 
 void athena_sync_disconnect(struct athena_sync *sync) {
