@@ -87,8 +87,10 @@ ATHENA_SYNC_EXPORT enum athena_code athena_sync_quarantine(struct athena_sync *s
                                                            const char *reason,
                                                            struct athena_error *error);
 
-/* One whole document, saved by the application beside the changes. It covers all changes up to
- * `through`; an application that starts loads it and applies the changes behind that number. */
+/* One whole document, saved by the application beside the changes, in place of the one before. It
+ * covers all changes up to the number `through` (0: none); an application that starts loads it and
+ * applies the changes behind that number [ASP-CLI-45]. ATHENA_BAD_ID when no change has that number
+ * yet. It stays in the folder: no server gets it [ASP-CLI-46]. */
 ATHENA_SYNC_EXPORT enum athena_code athena_sync_save_document(struct athena_sync *sync,
                                                               struct athena_bytes_view document,
                                                               uint64_t through,

@@ -66,7 +66,7 @@ enum athena_code athena_sync_quarantine(struct athena_sync *sync, struct athena_
     struct replica_change change;
     enum athena_code code = replica_find(sync->replica, id, &change, error);
     if (!code && change.number == 0)
-        return sync_fail(error, ATHENA_BAD_ID, "this replica", "holds no such change");
+        return sync_fail(error, ATHENA_BAD_ID, "the id", "no change here has it");
     if (!code)
         code = replica_begin(sync->replica, error);
     if (code)
@@ -83,7 +83,13 @@ enum athena_code athena_sync_quarantine(struct athena_sync *sync, struct athena_
 enum athena_code athena_sync_save_document(struct athena_sync *sync,
                                            struct athena_bytes_view document, uint64_t through,
                                            struct athena_error *error) {
-    return replica_save_document(sync->replica, document, through, error);
+    struct replica_change change = {0};
+    enum athena_code code = ATHENA_OK;
+    if (through > 0)
+        code = replica_next(sync->replica, through - 1, &change, error);
+    if (!code && change.number < through) /* it would hide changes that are still to come */
+        code = sync_fail(error, ATHENA_BAD_ID, "through", "no change has this number yet");
+    return code ? code : replica_save_document(sync->replica, document, through, error);
 }
 
 enum athena_code athena_sync_load_document(struct athena_sync *sync, uint8_t **document,

@@ -15,7 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { READ_STEP = 65536, LINE_BYTES_MAX = 64 * 1024 * 1024, JSON_DEPTH_MAX = 8 };
+enum { READ_STEP = 65536, LINE_BYTES_MAX = 64 * 1024 * 1024 };
 
 /* An `add` that is read but not stored yet. */
 struct pending_add {

@@ -1,5 +1,5 @@
 /* Connecting through the public face, to an address where nobody listens. */
-#include "reference-client/athena_sync.h"
+#include "reference-client/tests/support_replica.h"
 
 #include <arpa/inet.h>
 #include <check.h>
@@ -8,65 +8,40 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { PATH_BYTES = 128, URL_BYTES = 64 };
-
-/* A replica, and the address of a socket that is bound but does not listen. */
-struct fixture {
-    char folder[PATH_BYTES];
-    char replica[PATH_BYTES + 8];
-    char url[URL_BYTES];
-    int fd;
-    struct athena_sync *sync;
-    unsigned disconnected;
-};
-
-static void on_event(void *ctx, const struct athena_sync_event *event) {
-    struct fixture *f = ctx;
-    f->disconnected += event->type == ATHENA_SYNC_DISCONNECTED;
-}
-
-static void set_up(struct fixture *f) {
+/* A port that is taken but refuses every connection. */
+static int bind_deaf(char url[static 64]) {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t len = sizeof address;
-    *f = (struct fixture){.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
-    ck_assert_int_eq(bind(f->fd, (struct sockaddr *)&address, sizeof address), 0);
-    ck_assert_int_eq(getsockname(f->fd, (struct sockaddr *)&address, &len), 0);
-    snprintf(f->url, sizeof f->url, "ws://127.0.0.1:%u/", (unsigned)ntohs(address.sin_port));
-    snprintf(f->folder, sizeof f->folder, "/tmp/athena-connect-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(f->folder));
-    snprintf(f->replica, sizeof f->replica, "%s/r", f->folder);
-    ck_assert_int_eq(athena_sync_create(f->replica, NULL, NULL, NULL), ATHENA_OK);
-    ck_assert_int_eq(athena_sync_open(&f->sync, f->replica, NULL, NULL), ATHENA_OK);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    ck_assert_int_eq(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
+    ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&address, &len), 0);
+    snprintf(url, 64, "ws://127.0.0.1:%u/", (unsigned)ntohs(address.sin_port));
+    return fd;
 }
 
-static void tear_down(struct fixture *f) {
-    static const char *const files[] = {"key", "lock", "replica.db", "replica.db-wal",
-                                        "replica.db-shm"};
-    char path[PATH_BYTES + 32];
-    athena_sync_close(f->sync);
-    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
-        snprintf(path, sizeof path, "%s/%s", f->replica, files[i]);
-        unlink(path);
-    }
-    ck_assert_int_eq(rmdir(f->replica), 0);
-    ck_assert_int_eq(rmdir(f->folder), 0);
-    close(f->fd);
+static void count_disconnected(void *ctx, const struct athena_sync_event *event) {
+    unsigned *disconnected = ctx;
+    *disconnected += event->type == ATHENA_SYNC_DISCONNECTED;
 }
 
 START_TEST(a_refused_url_leaves_the_connection) {
-    struct fixture f;
-    struct athena_error error;
+    struct support_replica replica;
     struct athena_sync_status status;
-    set_up(&f);
-    struct athena_sync_connect_options options = {.url = f.url, .event = on_event, .ctx = &f};
-    ck_assert_int_eq(athena_sync_connect(f.sync, &options, &error), ATHENA_OK);
+    char url[64];
+    unsigned disconnected = 0;
+    int fd = bind_deaf(url);
+    support_replica_init(&replica, NULL);
+    struct athena_sync_connect_options options = {
+        .url = url, .event = count_disconnected, .ctx = &disconnected};
+    ck_assert_int_eq(athena_sync_connect(replica.sync, &options, NULL), ATHENA_OK);
     options.url = "http://127.0.0.1/";
-    ck_assert_int_eq(athena_sync_connect(f.sync, &options, &error), ATHENA_BAD_URL);
-    ck_assert_int_eq(athena_sync_get_status(f.sync, &status, &error), ATHENA_OK);
-    ck_assert_str_eq(status.url, f.url);
-    while (f.disconnected == 0) /* the attempt goes on, and fails since nobody listens */
-        athena_sync_run(f.sync, -1);
-    tear_down(&f);
+    ck_assert_int_eq(athena_sync_connect(replica.sync, &options, NULL), ATHENA_BAD_URL);
+    ck_assert_int_eq(athena_sync_get_status(replica.sync, &status, NULL), ATHENA_OK);
+    ck_assert_str_eq(status.url, url);
+    while (disconnected == 0) /* the attempt goes on, and fails since nobody listens */
+        athena_sync_run(replica.sync, -1);
+    support_replica_fini(&replica);
+    close(fd);
 }
 END_TEST
 
