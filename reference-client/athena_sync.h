@@ -153,7 +153,7 @@ enum athena_sync_event_type {
     ATHENA_SYNC_CONFLICT,     /* the server holds other bytes under `id` */
     ATHENA_SYNC_REFUSED,      /* `id` was refused permanently; error->code says why */
     ATHENA_SYNC_FAULT,        /* the server, or this device's storage, breaks its promises */
-    ATHENA_SYNC_DISCONNECTED, /* why in `error`; tries again in retry_ms, unless UINT64_MAX */
+    ATHENA_SYNC_DISCONNECTED, /* why in `error`; tries again in retry_ms */
 };
 
 struct athena_sync_event {

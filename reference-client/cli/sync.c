@@ -50,13 +50,24 @@ static uint64_t now_ms(void) {
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
-static int finish(const struct progress *p) {
+/* A server over its quota is tried again rather than reported: what it has not taken is told. */
+static int fail_to_sync(const struct progress *p, struct athena_sync *sync) {
+    struct athena_sync_status status = {0};
+    athena_sync_get_status(sync, &status, NULL);
+    if (*p->last_error)
+        fprintf(stderr, "athena-sync: not in sync: %s\n", p->last_error);
+    else if (status.is_connected && status.pending)
+        fprintf(stderr, "athena-sync: not in time: the server has not taken %llu changes yet\n",
+                (unsigned long long)status.pending);
+    else
+        fprintf(stderr, "athena-sync: not in sync: not in time\n");
+    return EXIT_NOT_IN_SYNC;
+}
+
+static int finish(const struct progress *p, struct athena_sync *sync) {
     cli_progress_end();
-    if (!p->is_in_sync) {
-        fprintf(stderr, "athena-sync: not in sync: %s\n",
-                *p->last_error ? p->last_error : "not in time");
-        return EXIT_NOT_IN_SYNC;
-    }
+    if (!p->is_in_sync)
+        return fail_to_sync(p, sync);
     printf("in sync: received %llu, pushed %llu\n", (unsigned long long)p->received,
            (unsigned long long)p->pushed);
     return p->attention ? EXIT_ATTENTION : EXIT_DONE;
@@ -86,7 +97,7 @@ int command_sync(const struct arguments *arguments) {
     } else {
         for (uint64_t now = now_ms(); !progress.is_in_sync && now < deadline; now = now_ms())
             athena_sync_run(sync, (int)(deadline - now));
-        status = finish(&progress);
+        status = finish(&progress, sync);
     }
     athena_sync_close(sync);
     return status;
