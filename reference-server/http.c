@@ -70,11 +70,30 @@ size_t http_head_len(const char *bytes, size_t len) {
     return end ? (size_t)(end - bytes) + 4 : 0;
 }
 
+/* What HTTP calls a token: a method, the name of a header. RFC 9110, section 5.6.2. */
+static bool is_token(struct athena_text_view text) {
+    static const char others[] = "!#$%&'*+-.^_`|~";
+    for (size_t i = 0; i < text.len; i++) {
+        char c = text.at[i];
+        bool is_alnum = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+        if (!is_alnum && !memchr(others, c, sizeof others - 1))
+            return false;
+    }
+    return text.len > 0;
+}
+
+static bool has_control(const char *at, const char *end) {
+    for (; at < end; at++)
+        if (((unsigned char)*at < 0x20 && *at != '\t') || *at == 0x7F)
+            return true;
+    return false;
+}
+
 static bool parse_request_line(struct http_request *request, const char *at, const char *end) {
     const char *method_end = find(at, end, ' ');
-    if (method_end == at || method_end == end)
-        return false;
     request->method = (struct athena_text_view){at, (size_t)(method_end - at)};
+    if (method_end == end || !is_token(request->method))
+        return false;
     const char *target = method_end + 1;
     const char *target_end = find(target, end, ' ');
     if (target_end == end || *target != '/')
@@ -100,39 +119,40 @@ static bool parse_header(struct http_request *request, const char *at, const cha
         struct athena_text_view *value;
     } known[] = {
         {"Host", &request->host},
-        {"Upgrade", &request->upgrade},
-        {"Connection", &request->connection},
         {"Sec-WebSocket-Key", &request->key},
         {"Sec-WebSocket-Version", &request->version},
         {"Authorization", &request->authorization},
     };
     const char *colon = find(at, end, ':');
-    if (colon == end || colon == at || colon[-1] == ' ' || colon[-1] == '\t' || *at == ' ')
-        return false;
     struct athena_text_view name = {at, (size_t)(colon - at)};
+    if (colon == end || !is_token(name))
+        return false;
     struct athena_text_view value = trim(colon + 1, end);
     if (equals(name, "Sec-WebSocket-Protocol", true))
         add_protocols(request, value);
+    if (equals(name, "Upgrade", true))
+        request->asks_websocket |= http_list_has(value, "websocket", true);
+    if (equals(name, "Connection", true))
+        request->asks_upgrade |= http_list_has(value, "upgrade", true);
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
-        if (equals(name, known[i].name, true))
+        if (equals(name, known[i].name, true)) {
+            if (known[i].value->at)
+                return false; /* one of the two, but nobody can tell which */
             *known[i].value = value;
+        }
     return true;
 }
 
 bool http_request_parse(struct http_request *request, const char *head, size_t len) {
     *request = (struct http_request){0};
-    if (memchr(head, '\0', len))
-        return false;
     const char *end = head + len - 2; /* without the empty line */
-    const char *line_end = find(head, end, '\r');
-    if (!parse_request_line(request, head, line_end))
-        return false;
-    for (const char *at = line_end + 2; at < end; at = line_end + 2) {
+    for (const char *at = head, *line_end; at < end; at = line_end + 2) {
         line_end = find(at, end, '\r');
-        if (line_end[1] != '\n' || !parse_header(request, at, line_end))
+        bool is_line = line_end[1] == '\n' && !has_control(at, line_end);
+        if (!is_line || !(at == head ? parse_request_line : parse_header)(request, at, line_end))
             return false;
     }
-    return true;
+    return request->method.len > 0;
 }
 
 /* ---- Answers ---- */
@@ -149,9 +169,8 @@ static bool is_key(struct athena_text_view key) {
 int http_check_upgrade(const struct http_request *request) {
     if (!equals(request->method, "GET", false))
         return 405;
-    if (!request->is_http_1_1 || request->host.len == 0 ||
-        !http_list_has(request->upgrade, "websocket", true) ||
-        !http_list_has(request->connection, "upgrade", true))
+    if (!request->is_http_1_1 || request->host.len == 0 || !request->asks_websocket ||
+        !request->asks_upgrade)
         return 400;
     if (!equals(request->version, "13", false))
         return 426;

@@ -12,8 +12,8 @@ struct http_request {
     struct athena_text_view path; /* without the query */
     bool is_http_1_1;
     struct athena_text_view host;
-    struct athena_text_view upgrade;
-    struct athena_text_view connection;
+    bool asks_websocket; /* Upgrade names it */
+    bool asks_upgrade;   /* Connection names it */
     struct athena_text_view key;
     struct athena_text_view version;
     struct athena_text_view authorization;
@@ -23,7 +23,7 @@ struct http_request {
 
 /* Bytes up to and including the empty line, or 0 when it is not there yet. */
 size_t http_head_len(const char *bytes, size_t len);
-/* False for what is not a request head. */
+/* False for what is not a request head, or names a header twice that it can only have once. */
 bool http_request_parse(struct http_request *request, const char *head, size_t len);
 
 /* Whether a comma-separated list holds a token, and the first item that begins with a prefix. */
