@@ -30,8 +30,10 @@ struct athena_sync;
 
 /* ---- Making and opening a replica ---- */
 
-/* Makes a replica in a folder that does not exist or is empty. `secret` joins an existing document;
- * NULL makes a new one with a random secret. `url` (may be NULL) is remembered for connecting. */
+/* Makes a replica in a folder, which is created if need be (not its parents) and holds no replica
+ * yet. `secret`, ATHENA_SECRET_BYTES, joins an existing document; NULL makes a new one with a
+ * random secret. `url` (may be NULL) is remembered for connecting: ATHENA_BAD_URL.
+ * ATHENA_UNAVAILABLE when the folder cannot be used. */
 ATHENA_SYNC_EXPORT enum athena_code athena_sync_create(const char *folder, const uint8_t *secret,
                                                        const char *url, struct athena_error *error);
 
