@@ -7,6 +7,7 @@
 enum {
     CLOSE_TIMEOUT_MS = 10000,  /* to answer a Close frame [ASP-WS-46] */
     CONTROL_BYTES_MAX = 65536, /* pongs waiting to be sent before input pauses */
+    MASK_BYTES = 4,
     CLOSE_UNSUPPORTED = 1003,
 };
 
@@ -27,7 +28,9 @@ struct connection {
     size_t control_sent;
     struct frame *frame; /* being sent */
     size_t frame_sent;
-    wslay_event_context_ptr websocket;
+    wslay_event_context_ptr websocket; /* NULL while there is nothing for it to do */
+    uint64_t partial_bytes;            /* of a frame that wslay has begun to read */
+    bool is_in_message;                /* more frames of it are to come */
     struct session *session;
 };
 
@@ -76,7 +79,21 @@ static ssize_t give_input(wslay_event_context_ptr ctx, uint8_t *out, size_t room
     size_t len = left < room ? left : room;
     memcpy(out, c->input.at + c->input_used, len);
     c->input_used += len;
+    c->partial_bytes += len;
     return (ssize_t)len;
+}
+
+/* All of the frame is taken off at its start; what is still to come leaves the sum wrapped around.
+ */
+static void on_frame(wslay_event_context_ptr ctx,
+                     const struct wslay_event_on_frame_recv_start_arg *frame, void *user) {
+    (void)ctx;
+    struct connection *c = user;
+    uint64_t len = frame->payload_length;
+    size_t len_bytes = len < 126 ? 0 : len <= UINT16_MAX ? 2 : 8;
+    c->partial_bytes -= 2 + len_bytes + MASK_BYTES + len;
+    if (!wslay_is_ctrl_frame(frame->opcode))
+        c->is_in_message = !frame->fin;
 }
 
 static ssize_t take_control(wslay_event_context_ptr ctx, const uint8_t *bytes, size_t len,
@@ -132,6 +149,37 @@ static void on_message(wslay_event_context_ptr ctx,
     }
 }
 
+/* ---- wslay's life ---- */
+
+/* Its buffers are 8 KiB, four fifths of what a connection would hold while it is idle: so it is
+ * made when there is something to read, to send or to end, and let go when all of that is done. */
+static bool has_websocket(struct connection *c) {
+    static const struct wslay_event_callbacks callbacks = {
+        .recv_callback = give_input,
+        .send_callback = take_control,
+        .on_frame_recv_start_callback = on_frame,
+        .on_msg_recv_callback = on_message,
+    };
+    if (c->websocket)
+        return true;
+    if (wslay_event_context_server_init(&c->websocket, &callbacks, c) != 0) {
+        c->websocket = NULL;
+        c->state = DONE; /* out of memory: there is nothing to say it with */
+        return false;
+    }
+    wslay_event_config_set_max_recv_msg_length(c->websocket, session_message_bytes_max(c->session));
+    return true;
+}
+
+static void release_websocket(struct connection *c) {
+    if (!c->websocket || c->state != OPEN || c->partial_bytes != 0 || c->is_in_message ||
+        c->input.len > 0 || c->backlog.len > 0 || wslay_event_want_write(c->websocket) ||
+        !wslay_event_get_read_enabled(c->websocket))
+        return;
+    wslay_event_context_free(c->websocket);
+    c->websocket = NULL;
+}
+
 /* ---- The handshake ---- */
 
 static void answer(struct connection *c, int status, const char *content_type, const char *body,
@@ -161,19 +209,11 @@ static const char *explain(int status) {
 }
 
 static bool start_websocket(struct connection *c, uint64_t now_ms) {
-    static const struct wslay_event_callbacks callbacks = {
-        .recv_callback = give_input,
-        .send_callback = take_control,
-        .on_msg_recv_callback = on_message,
-    };
     uint8_t challenge[ATHENA_CHALLENGE_BYTES];
     c->host->challenge(challenge);
-    if (wslay_event_context_server_init(&c->websocket, &callbacks, c) != 0)
-        return false;
     c->session = session_new(&c->host->session, c->owner, challenge, now_ms);
     if (!c->session)
         return false;
-    wslay_event_config_set_max_recv_msg_length(c->websocket, session_message_bytes_max(c->session));
     c->host->connections++;
     return true;
 }
@@ -238,8 +278,10 @@ static void read_head(struct connection *c, uint64_t now_ms) {
 
 /* Lets wslay read what is there, and forgets what it has read. */
 static void read_frames(struct connection *c) {
+    if (!has_websocket(c))
+        return;
     if (wslay_event_recv(c->websocket) != 0)
-        c->state = DONE; /* out of memory: there is nothing to say it with */
+        c->state = DONE; /* out of memory, likewise */
     if (c->input_used == c->input.len) {
         athena_buf_fini(&c->input); /* idle connections hold no buffers */
         c->input_used = 0;
@@ -314,13 +356,13 @@ static size_t produce_frame(struct connection *c, uint8_t *out, size_t room) {
 
 /* Between two frames: control frames first, then the session's next, then its ending. */
 static void refill(struct connection *c, uint64_t now_ms) {
-    if (wslay_event_want_write(c->websocket) && wslay_event_send(c->websocket) != 0)
+    if (c->websocket && wslay_event_want_write(c->websocket) && wslay_event_send(c->websocket) != 0)
         c->state = DONE;
-    bool is_closing = wslay_event_get_close_sent(c->websocket);
+    bool is_closing = c->websocket && wslay_event_get_close_sent(c->websocket);
     if (c->control.len == 0 && c->state == OPEN && !is_closing) {
         c->frame = session_next_frame(c->session);
         uint16_t code = session_close_code(c->session);
-        if (!c->frame && code) {
+        if (!c->frame && code && has_websocket(c)) {
             wslay_event_queue_close(c->websocket, code, NULL, 0);
             wslay_event_send(c->websocket);
             is_closing = true;
@@ -341,12 +383,13 @@ size_t connection_produce(struct connection *c, uint8_t *out, size_t room, uint6
             has_message = true;
             continue;
         }
-        if (c->control.len == 0 && c->websocket)
+        if (c->control.len == 0 && c->session)
             refill(c, now_ms);
         if (c->control.len == 0 && !c->frame)
             break;
         len += produce_control(c, out + len, room - len);
     }
+    release_websocket(c);
     if (has_message) {
         c->progress_ms = now_ms; /* the transport asks for more: it has taken what came before */
         c->pinged_ms = 0;
@@ -387,7 +430,7 @@ void connection_tick(struct connection *c, uint64_t now_ms) {
         return;
     }
     session_tick(c->session, now_ms);
-    if (now_ms >= c->progress_ms + c->host->idle_ms && c->pinged_ms == 0) {
+    if (now_ms >= c->progress_ms + c->host->idle_ms && c->pinged_ms == 0 && has_websocket(c)) {
         struct wslay_event_msg ping = {.opcode = WSLAY_PING};
         wslay_event_queue_msg(c->websocket, &ping);
         c->pinged_ms = now_ms;
