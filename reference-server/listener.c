@@ -183,6 +183,7 @@ static void fill_tls(struct lws_context_creation_info *info, const struct option
     info->ssl_cert_filepath = options->tls_cert;
     info->ssl_private_key_filepath = options->tls_key;
     info->ssl_options_set = SSL_OP_NO_TLSv1 | SSL_OP_NO_TLSv1_1;
+    info->alpn = "http/1.1"; /* by itself libwebsockets takes a connection over for HTTP/2 */
     info->options |= LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT; /* else: in the clear, silently */
 }
 
