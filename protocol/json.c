@@ -340,8 +340,7 @@ enum athena_code athena_json_check(struct athena_text_view json, struct athena_e
     skip_space(&c);
     if (c.at == c.end || *c.at != '{')
         return refuse(error, ATHENA_NOT_STRICT_JSON, "", "not a JSON object");
-    if (!check_value(&c))
-        return ATHENA_NOT_STRICT_JSON;
+    push_frame(&c);
     while (c.depth > 0)
         if (!check_next(&c))
             return ATHENA_NOT_STRICT_JSON;

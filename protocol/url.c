@@ -197,16 +197,14 @@ static bool parse_ipv4(const char *host, uint32_t *address) {
     uint64_t numbers[4];
     int count = 0;
     const char *at = host;
-    while (*at) {
+    do {
         if (count == 4)
             return false;
         const char *end = at + strcspn(at, ".");
         if (!parse_ipv4_number(at, end, &numbers[count++]))
             return false;
         at = *end ? end + 1 : end;
-    }
-    if (count == 0)
-        return false;
+    } while (*at);
     uint64_t sum = numbers[count - 1];
     if (sum >= UINT64_C(1) << (8 * (5 - count)))
         return false;

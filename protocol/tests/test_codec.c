@@ -140,6 +140,22 @@ START_TEST(extensions_are_at_most_32) {
 }
 END_TEST
 
+/* A server names a code; what travels is its text. */
+START_TEST(each_code_travels_as_its_text) {
+    for (int code = ATHENA_BAD_MESSAGE; code <= ATHENA_QUOTA; code++) {
+        struct athena_message message = {
+            .type = ATHENA_ERROR, .code = (enum athena_code)code, .text = view_text("why")};
+        struct athena_buf json = encode(&message);
+        struct athena_message again;
+        struct athena_error error;
+        ck_assert_int_eq(decode(&again, ATHENA_FROM_SERVER, view(&json), &error), ATHENA_OK);
+        ck_assert_int_eq(again.code, code);
+        ck_assert_uint_eq(again.code_text.len, strlen(athena_code_text((enum athena_code)code)));
+        athena_buf_fini(&json);
+    }
+}
+END_TEST
+
 /* ---- Batches ---- */
 
 static char id_texts[BATCH][ATHENA_CHANGE_ID_TEXT_MAX + 1];
@@ -390,6 +406,7 @@ int main(void) {
     tcase_add_checked_fixture(all, set_up, tear_down);
     tcase_add_loop_test(all, texts_have_1_byte_to_their_most, 0, BOUNDS);
     tcase_add_test(all, extensions_are_at_most_32);
+    tcase_add_test(all, each_code_travels_as_its_text);
     tcase_add_loop_test(all, batches_survive_at_the_limit, 0, BATCHES);
     tcase_add_test(all, faults_in_a_push_stay_where_they_are);
     tcase_add_test(all, the_outcome_of_a_push_survives_at_the_limit);
