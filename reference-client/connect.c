@@ -1,9 +1,13 @@
 /* Staying connected: a session and its transport, driven by whoever services the descriptor. */
 #include "reference-client/athena_sync_internal.h"
 
+#include <errno.h>
+#include <openssl/err.h>
+#include <openssl/x509_vfy.h>
 #include <poll.h>
 #include <sodium.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
@@ -63,6 +67,19 @@ static enum athena_code parse_url(struct athena_sync *sync, const char *url,
     return code ? code : athena_url_parse(parsed, sync_view(url), error);
 }
 
+/* Looked at here, since libwebsockets goes on without certificates that it cannot read. */
+static enum athena_code check_ca(const char *file, struct athena_error *error) {
+    X509_STORE *store = file ? X509_STORE_new() : NULL;
+    errno = 0;
+    bool ok = !file || (store && X509_STORE_load_file(store, file) == 1);
+    int number = errno;
+    X509_STORE_free(store);
+    ERR_clear_error();
+    return ok ? ATHENA_OK
+              : sync_fail(error, ATHENA_UNAVAILABLE, file,
+                          number ? strerror(number) : "no certificate in it, PEM");
+}
+
 static enum athena_code start(struct athena_sync *sync,
                               const struct athena_sync_connect_options *options,
                               struct athena_error *error) {
@@ -97,6 +114,8 @@ enum athena_code athena_sync_connect(struct athena_sync *sync,
         return sync_fail(error, ATHENA_INTERNAL, "connecting", "not from an event's handler");
     struct athena_url url;
     enum athena_code code = parse_url(sync, options->url, &url, error);
+    if (!code)
+        code = check_ca(options->ca_file, error);
     if (!code && options->url)
         code = replica_set_text(sync->replica, "url", options->url, error);
     if (code)

@@ -1,6 +1,7 @@
 #include "reference-client/transport.h"
 
 #include <libwebsockets.h>
+#include <openssl/x509.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -48,6 +49,7 @@ struct transport {
     uint16_t closing_with;
     struct athena_buf message; /* fragments so far */
     struct athena_error peer_close;
+    char certificate_fault[128]; /* "": none */
 };
 
 /* ---- Towards the session ---- */
@@ -162,11 +164,21 @@ static void note_peer_close(struct transport *t, const unsigned char *payload, s
 static void refused(struct transport *t, struct lws *wsi, const char *text) {
     unsigned status = lws_http_client_http_response(wsi);
     char why[200];
-    if (status && status != 101)
+    if (*t->certificate_fault)
+        snprintf(why, sizeof why, "the server's certificate: %s", t->certificate_fault);
+    else if (status && status != 101)
         snprintf(why, sizeof why, "the server answered the handshake with HTTP status %u", status);
     else
         snprintf(why, sizeof why, "cannot connect: %s", text ? text : "no reason given");
     disconnected(t, status == 401 ? ATHENA_FORBIDDEN : ATHENA_UNAVAILABLE, why);
+}
+
+/* OpenSSL's verdict, which the error that libwebsockets gives does not name. */
+static void note_certificate(struct transport *t, X509_STORE_CTX *chain, bool is_trusted) {
+    int fault = X509_STORE_CTX_get_error(chain);
+    if (!is_trusted && fault != X509_V_OK)
+        snprintf(t->certificate_fault, sizeof t->certificate_fault, "%s",
+                 X509_verify_cert_error_string(fault));
 }
 
 /* ---- Reading and writing ---- */
@@ -261,6 +273,7 @@ static void dial(struct transport *t) {
     const struct athena_url *url = &t->options.url;
     t->peer_close = (struct athena_error){ATHENA_UNAVAILABLE, "", "the connection was cut"};
     t->is_established = t->is_closing = t->is_paused = false;
+    *t->certificate_fault = '\0';
     struct lws_client_connect_info info = {
         .context = t->context,
         .address = url->host,
@@ -318,7 +331,6 @@ static int run_down(struct transport *t, struct lws *wsi, enum lws_callback_reas
 
 static int on_websocket(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
                         size_t len) {
-    (void)user;
     struct transport *t = lws_context_user(lws_get_context(wsi));
     if (reason == LWS_CALLBACK_EVENT_WAIT_CANCELLED) {
         obey(t);
@@ -326,6 +338,10 @@ static int on_websocket(struct lws *wsi, enum lws_callback_reasons reason, void 
     }
     if (reason == LWS_CALLBACK_CLIENT_APPEND_HANDSHAKE_HEADER)
         return add_token(t, wsi, in, len);
+    if (reason == LWS_CALLBACK_OPENSSL_PERFORM_SERVER_CERT_VERIFICATION) {
+        note_certificate(t, user, len != 0);
+        return 0;
+    }
     if (wsi != t->wsi)
         return run_down(t, wsi, reason);
     switch (reason) {

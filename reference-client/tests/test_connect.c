@@ -1,11 +1,14 @@
-/* Connecting through the public face, to an address where nobody listens. */
+/* Connecting through the public face, to addresses where no server of the protocol is. */
 #include "reference-client/tests/support_replica.h"
 
 #include <arpa/inet.h>
 #include <check.h>
+#include <openssl/ssl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* A port that is taken but refuses every connection. */
@@ -45,10 +48,105 @@ START_TEST(a_refused_url_leaves_the_connection) {
 }
 END_TEST
 
+/* ---- TLS ---- */
+
+static SSL_CTX *make_self_signed(void) {
+    SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
+    EVP_PKEY *key = EVP_EC_gen("P-256");
+    X509 *certificate = X509_new();
+    X509_gmtime_adj(X509_getm_notBefore(certificate), 0);
+    X509_gmtime_adj(X509_getm_notAfter(certificate), 3600);
+    X509_set_pubkey(certificate, key);
+    X509_NAME_add_entry_by_txt(X509_get_subject_name(certificate), "CN", MBSTRING_ASC,
+                               (const unsigned char *)"localhost", -1, -1, 0);
+    X509_set_issuer_name(certificate, X509_get_subject_name(certificate));
+    ck_assert_int_gt(X509_sign(certificate, key, EVP_sha256()), 0);
+    ck_assert_int_eq(SSL_CTX_use_certificate(ctx, certificate), 1);
+    ck_assert_int_eq(SSL_CTX_use_PrivateKey(ctx, key), 1);
+    X509_free(certificate);
+    EVP_PKEY_free(key);
+    return ctx;
+}
+
+_Noreturn static void shake_hands(int fd, SSL_CTX *ctx) {
+    for (;;) {
+        int peer = accept(fd, NULL, NULL);
+        SSL *ssl = SSL_new(ctx);
+        SSL_set_fd(ssl, peer);
+        SSL_accept(ssl);
+        SSL_free(ssl);
+        close(peer);
+    }
+}
+
+/* A process that does so with whoever comes. */
+static pid_t serve_tls(int fd) {
+    SSL_CTX *ctx = make_self_signed();
+    ck_assert_int_eq(listen(fd, 8), 0);
+    pid_t pid = fork();
+    if (pid == 0)
+        shake_hands(fd, ctx);
+    SSL_CTX_free(ctx);
+    return pid;
+}
+
+static void keep_reason(void *ctx, const struct athena_sync_event *event) {
+    struct athena_error *reason = ctx;
+    if (event->type == ATHENA_SYNC_DISCONNECTED)
+        *reason = event->error;
+}
+
+/* [ASP-WS-43] */
+START_TEST(an_untrusted_certificate_is_named) {
+    struct support_replica replica;
+    struct athena_error reason = {0};
+    char url[64];
+    char secure_url[72];
+    int fd = bind_deaf(url);
+    pid_t pid = serve_tls(fd);
+    ck_assert_int_gt(pid, 0);
+    snprintf(secure_url, sizeof secure_url, "wss%s", url + 2);
+    support_replica_init(&replica, NULL);
+    struct athena_sync_connect_options options = {
+        .url = secure_url, .event = keep_reason, .ctx = &reason};
+    ck_assert_int_eq(athena_sync_connect(replica.sync, &options, NULL), ATHENA_OK);
+    while (reason.code == ATHENA_OK)
+        athena_sync_run(replica.sync, -1);
+    ck_assert_str_eq(reason.text, "the server's certificate: self-signed certificate");
+    support_replica_fini(&replica);
+    ck_assert_int_eq(kill(pid, SIGKILL), 0);
+    ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
+    close(fd);
+}
+END_TEST
+
+START_TEST(unusable_certificates_to_trust_are_refused) {
+    static const struct {
+        const char *file;
+        const char *says;
+    } unusable[] = {
+        {"/nowhere", "/nowhere: No such file or directory"},
+        {"/", "/: Is a directory"},
+        {"/dev/null", "/dev/null: no certificate in it, PEM"},
+    };
+    struct support_replica replica;
+    struct athena_error error;
+    support_replica_init(&replica, "wss://localhost:1/");
+    for (size_t i = 0; i < sizeof unusable / sizeof unusable[0]; i++) {
+        struct athena_sync_connect_options options = {.ca_file = unusable[i].file};
+        ck_assert_int_eq(athena_sync_connect(replica.sync, &options, &error), ATHENA_UNAVAILABLE);
+        ck_assert_str_eq(error.text, unusable[i].says);
+    }
+    support_replica_fini(&replica);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("connect");
     TCase *tests = tcase_create("connect");
     tcase_add_test(tests, a_refused_url_leaves_the_connection);
+    tcase_add_test(tests, an_untrusted_certificate_is_named);
+    tcase_add_test(tests, unusable_certificates_to_trust_are_refused);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
