@@ -62,6 +62,9 @@ void cli_wipe(char *text); /* and free */
 /* The token of --token-file into `token`; false when it cannot be read. */
 bool cli_read_token(const struct arguments *arguments, char *token, size_t room);
 
+/* Says that the URL now connected to is neither encrypted nor this machine's [ASP-WS-44]. */
+void cli_warn_of_clear_text(struct athena_sync *sync);
+
 /* ---- Progress: on a terminal only, overwritten in place ---- */
 
 void cli_progress(const char *what, uint64_t done);

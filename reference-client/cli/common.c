@@ -113,6 +113,19 @@ struct athena_sync *cli_open(const struct arguments *arguments, int *status) {
     return code ? NULL : sync;
 }
 
+void cli_warn_of_clear_text(struct athena_sync *sync) {
+    struct athena_sync_status status;
+    struct athena_url url;
+    if (athena_sync_get_status(sync, &status, NULL) ||
+        athena_url_parse(&url, (struct athena_text_view){status.url, strlen(status.url)}, NULL))
+        return;
+    bool is_loopback =
+        strcmp(url.host, "localhost") == 0 || strcmp(url.host, "::1") == 0 ||
+        (strncmp(url.host, "127.", 4) == 0 && !url.host[strspn(url.host, "0123456789.")]);
+    if (!url.secure && !is_loopback)
+        fprintf(stderr, "athena-sync: warning: %s is reached without TLS: use wss://\n", url.host);
+}
+
 /* ---- Files and progress ---- */
 
 uint8_t *cli_read_file(const char *path, size_t *len) {

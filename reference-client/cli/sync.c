@@ -95,6 +95,7 @@ int command_sync(const struct arguments *arguments) {
     if (athena_sync_connect(sync, &options, &error)) {
         status = cli_fail("cannot connect", &error);
     } else {
+        cli_warn_of_clear_text(sync);
         for (uint64_t now = now_ms(); !progress.is_in_sync && now < deadline; now = now_ms())
             athena_sync_run(sync, (int)(deadline - now));
         status = finish(&progress, sync);

@@ -319,10 +319,17 @@ static bool send_change(void *ctx, const struct athena_sync_change *change) {
     return !w->is_stopping;
 }
 
+static enum athena_code start_connecting(struct watch *w, struct athena_error *error) {
+    enum athena_code code = athena_sync_connect(w->sync, &w->options, error);
+    if (!code)
+        cli_warn_of_clear_text(w->sync);
+    return code;
+}
+
 static void do_connect(struct watch *w, cJSON *command) {
     struct athena_error error;
     w->options.url = text_of(command, "url");
-    answer_code(w, command, athena_sync_connect(w->sync, &w->options, &error), &error);
+    answer_code(w, command, start_connecting(w, &error), &error);
 }
 
 static void do_disconnect(struct watch *w, cJSON *command) {
@@ -561,7 +568,7 @@ static int run(struct watch *w, const struct arguments *arguments) {
     if (athena_sync_get_status(w->sync, &status, &error))
         return cli_fail("cannot read the replica", &error);
     bool connects = !arguments->is_offline && (arguments->url || *status.url);
-    if (connects && athena_sync_connect(w->sync, &w->options, &error))
+    if (connects && start_connecting(w, &error))
         return cli_fail("cannot connect", &error);
     loop(w);
     return EXIT_DONE;
