@@ -160,6 +160,9 @@ bool http_request_parse(struct http_request *request, const char *head, size_t l
 static bool is_key(struct athena_text_view key) {
     uint8_t bytes[18];
     size_t len;
+    for (size_t i = 0; i < key.len; i++)
+        if ((unsigned char)key.at[i] > 0x7F) /* libsodium 1.0.18 takes some of these */
+            return false;
     return key.len == 24 &&
            sodium_base642bin(bytes, sizeof bytes, key.at, key.len, NULL, &len, NULL,
                              sodium_base64_VARIANT_ORIGINAL) == 0 &&

@@ -115,6 +115,22 @@ START_TEST(refuses_what_is_no_handshake) {
 }
 END_TEST
 
+/* libsodium 1.0.18 alone would take some bytes above 0x7F, too. */
+START_TEST(a_key_has_characters_of_base64_only) {
+    static const char head[] =
+        "GET / HTTP/1.1\r\n" HOST UPGRADE VERSION PROTOCOL "Sec-WebSocket-Key: %sQ==\r\n\r\n";
+    for (int byte = 1; byte < 256; byte++) {
+        char key[] = "dGhlIHNhbXBsZSBub25jZ";
+        char text[512];
+        key[19] = (char)byte;
+        snprintf(text, sizeof text, head, key);
+        bool is_base64 = (byte >= '0' && byte <= '9') || (byte >= 'A' && byte <= 'Z') ||
+                         (byte >= 'a' && byte <= 'z') || byte == '+' || byte == '/';
+        ck_assert_msg((status_of(text) == 101) == is_base64, "byte 0x%02x", byte);
+    }
+}
+END_TEST
+
 START_TEST(refuses_what_is_no_head) {
     /* NOLINTBEGIN(bugprone-suspicious-missing-comma): macros of one header line each */
     static const char *const heads[] = {
@@ -326,6 +342,7 @@ int main(void) {
     support_add(suite, "head", reads_a_head);
     support_add(suite, "handshake", refuses_what_is_no_handshake);
     support_add(suite, "no head", refuses_what_is_no_head);
+    support_add(suite, "key", a_key_has_characters_of_base64_only);
     support_add(suite, "protocols", holds_a_head_full_of_protocols);
     support_add(suite, "lists", reads_lists);
     support_add(suite, "accept", accepts);
