@@ -4,6 +4,7 @@
 
 #include "reference-client/athena_sync.h"
 
+#include <cjson/cJSON.h>
 #include <stdio.h>
 
 enum {
@@ -73,7 +74,10 @@ void cli_progress_end(void);
 /* Reads a whole file or, for "-", standard input. malloc'd; NULL with errno set. */
 uint8_t *cli_read_file(const char *path, size_t *len);
 
-/* ---- JSON lines ---- */
+/* ---- JSON ---- */
+
+/* A member that is a text, or NULL. */
+const char *cli_text_of(const cJSON *object, const char *name);
 
 void cli_append(struct athena_buf *out, const char *text);
 void cli_append_string(struct athena_buf *out, const char *name, const char *text, size_t len);

@@ -167,6 +167,11 @@ void cli_progress_end(void) {
 
 /* ---- JSON ---- */
 
+const char *cli_text_of(const cJSON *object, const char *name) {
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, name);
+    return cJSON_IsString(item) ? item->valuestring : NULL;
+}
+
 void cli_append(struct athena_buf *out, const char *text) {
     athena_buf_append(out, text, strlen(text));
 }

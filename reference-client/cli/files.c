@@ -5,7 +5,6 @@
  */
 #include "reference-client/cli/cli.h"
 
-#include <cjson/cJSON.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -114,11 +113,6 @@ struct import {
     size_t len;
 };
 
-static const char *text_of(const cJSON *object, const char *name) {
-    const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, name);
-    return cJSON_IsString(item) ? item->valuestring : NULL;
-}
-
 static int load_index(struct import *import, const char *doc) {
     char path[PATH_MAX_BYTES];
     size_t len;
@@ -128,8 +122,8 @@ static int load_index(struct import *import, const char *doc) {
         return fail(path, strerror(errno));
     import->index = cJSON_ParseWithLength((const char *)text, len);
     free(text);
-    const char *format = text_of(import->index, "format");
-    const char *of = text_of(import->index, "doc");
+    const char *format = cli_text_of(import->index, "format");
+    const char *of = cli_text_of(import->index, "doc");
     if (!format || strcmp(format, EXPORT_FORMAT) != 0 || !of)
         return fail(path, "not the index of an export");
     return strcmp(of, doc) == 0 ? EXIT_DONE : fail(path, "an export of another document");
@@ -142,8 +136,8 @@ static bool is_safe_name(const char *name) {
 
 static int load_one(struct import *import, const cJSON *entry) {
     char path[PATH_MAX_BYTES];
-    const char *id = text_of(entry, "id");
-    const char *name = text_of(entry, "file");
+    const char *id = cli_text_of(entry, "id");
+    const char *name = cli_text_of(entry, "file");
     struct athena_sync_envelope *envelope = &import->envelopes[import->len];
     size_t len;
     if (!id || !is_safe_name(name))

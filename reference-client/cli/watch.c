@@ -7,7 +7,6 @@
  */
 #include "reference-client/cli/cli.h"
 
-#include <cjson/cJSON.h>
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -184,11 +183,6 @@ static void on_event(void *ctx, const struct athena_sync_event *event) {
 
 /* ---- add ---- */
 
-static const char *text_of(const cJSON *object, const char *name) {
-    const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, name);
-    return cJSON_IsString(item) ? item->valuestring : NULL;
-}
-
 /* Decodes base64url in place; NULL when it is none. */
 static uint8_t *bytes_of(const cJSON *object, const char *name, size_t *len) {
     cJSON *item = cJSON_GetObjectItemCaseSensitive(object, name);
@@ -214,7 +208,7 @@ static bool reserve(void **at, size_t *capacity, size_t len, size_t item_bytes) 
 /* One change into the batch; what is wrong with it, or NULL. Its texts stay in the command. */
 static const char *collect_change(struct watch *w, const cJSON *change) {
     struct athena_sync_new_change *added;
-    const char *actor = text_of(change, "actor");
+    const char *actor = cli_text_of(change, "actor");
     size_t len;
     const uint8_t *data = bytes_of(change, "data", &len);
     if (!actor || athena_actor_check((struct athena_text_view){actor, strlen(actor)}, NULL))
@@ -328,7 +322,7 @@ static enum athena_code start_connecting(struct watch *w, struct athena_error *e
 
 static void do_connect(struct watch *w, cJSON *command) {
     struct athena_error error;
-    w->options.url = text_of(command, "url");
+    w->options.url = cli_text_of(command, "url");
     answer_code(w, command, start_connecting(w, &error), &error);
 }
 
@@ -375,8 +369,8 @@ static void do_replay(struct watch *w, cJSON *command) {
 
 static void do_quarantine(struct watch *w, cJSON *command) {
     struct athena_error error;
-    const char *change = text_of(command, "change");
-    const char *reason = text_of(command, "reason");
+    const char *change = cli_text_of(command, "change");
+    const char *reason = cli_text_of(command, "reason");
     if (!change) {
         answer_wrong(w, command, "change", "not the id of a change");
         return;
@@ -455,7 +449,7 @@ static const struct {
 };
 
 static void run_command(struct watch *w, cJSON *command) {
-    const char *name = text_of(command, "cmd");
+    const char *name = cli_text_of(command, "cmd");
     if (name && strcmp(name, "add") == 0) {
         collect_add(w, command);
         return;
