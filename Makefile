@@ -169,7 +169,7 @@ build/fuzz/reference-client/fuzz/fuzz_%: build/fuzz/reference-client/fuzz/fuzz_%
 build/fuzz/conformance/fuzz/fuzz_%: build/fuzz/conformance/fuzz/fuzz_%.o $(call fuzz_objects,$(CONFORM))
 	clang -fsanitize=fuzzer,address,undefined -o $@ $^ $(LIBS) -lwslay
 
-fuzz: $(FUZZERS) ## run each fuzz target for FUZZ_SECONDS (300) from the fixtures' corpus
+fuzz: $(FUZZERS) ## run each fuzz target for FUZZ_SECONDS (300; 0: its inputs alone)
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) scripts/run-fuzzers $(FUZZERS)
 
 # ---- source quality ----
