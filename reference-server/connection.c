@@ -6,8 +6,10 @@
 
 enum {
     CLOSE_TIMEOUT_MS = 10000,  /* to answer a Close frame [ASP-WS-46] */
-    CONTROL_BYTES_MAX = 65536, /* pongs waiting to be sent before input pauses */
+    CONTROL_BYTES_MAX = 65536, /* control frames waiting to be sent before input pauses */
+    PONGS_MAX = 256,           /* those among them that wslay still holds */
     MASK_BYTES = 4,
+    CLOSE_PROTOCOL = 1002,
     CLOSE_UNSUPPORTED = 1003,
 };
 
@@ -31,6 +33,7 @@ struct connection {
     wslay_event_context_ptr websocket; /* NULL while there is nothing for it to do */
     uint64_t partial_bytes;            /* of a frame that wslay has begun to read */
     bool is_in_message;                /* more frames of it are to come */
+    bool has_cut_close;                /* the peer's Close frame has half a code */
     struct session *session;
 };
 
@@ -137,6 +140,8 @@ static void drain_backlog(struct connection *c) {
 static void on_message(wslay_event_context_ptr ctx,
                        const struct wslay_event_on_msg_recv_arg *message, void *user) {
     struct connection *c = user;
+    if (message->opcode == WSLAY_CONNECTION_CLOSE)
+        c->has_cut_close = message->msg_length == 1;
     if (wslay_is_ctrl_frame(message->opcode) || c->state != OPEN)
         return;
     if (message->opcode != WSLAY_TEXT_FRAME) {
@@ -276,12 +281,27 @@ static void read_head(struct connection *c, uint64_t now_ms) {
 
 /* ---- Input ---- */
 
+/* Where the very header is broken wslay gives up, with a Close frame that has no code: this one
+ * goes in its place [ASP-WS-27]. */
+static void end_broken(struct connection *c, uint64_t now_ms) {
+    static const uint8_t close_frame[] = {0x88, 2, CLOSE_PROTOCOL >> 8, CLOSE_PROTOCOL & 0xFF};
+    wslay_event_shutdown_read(c->websocket);
+    wslay_event_shutdown_write(c->websocket);
+    athena_buf_append(&c->control, close_frame, sizeof close_frame);
+    c->state = c->control.failed ? DONE : CLOSING;
+    c->deadline_ms = now_ms + CLOSE_TIMEOUT_MS;
+    wake(c);
+}
+
 /* Lets wslay read what is there, and forgets what it has read. */
-static void read_frames(struct connection *c) {
+static void read_frames(struct connection *c, uint64_t now_ms) {
     if (!has_websocket(c))
         return;
-    if (wslay_event_recv(c->websocket) != 0)
-        c->state = DONE; /* out of memory, likewise */
+    int error = wslay_event_recv(c->websocket);
+    if (error == WSLAY_ERR_NOMEM)
+        c->state = DONE;
+    else if ((error || c->has_cut_close) && c->state == OPEN)
+        end_broken(c, now_ms);
     if (c->input_used == c->input.len) {
         athena_buf_fini(&c->input); /* idle connections hold no buffers */
         c->input_used = 0;
@@ -295,7 +315,7 @@ void connection_resume(struct connection *c, uint64_t now_ms) {
         read_head(c, now_ms);
     drain_backlog(c);
     if ((c->state == OPEN || c->state == CLOSING) && c->input.len > c->input_used)
-        read_frames(c);
+        read_frames(c, now_ms);
 }
 
 void connection_receive(struct connection *c, const uint8_t *bytes, size_t len, uint64_t now_ms) {
@@ -320,7 +340,9 @@ void connection_receive(struct connection *c, const uint8_t *bytes, size_t len, 
 bool connection_takes_input(const struct connection *c) {
     if (c->state != OPEN)
         return true;
-    return c->control.len - c->control_sent < CONTROL_BYTES_MAX && session_takes_input(c->session);
+    return c->control.len - c->control_sent < CONTROL_BYTES_MAX &&
+           (!c->websocket || wslay_event_get_queued_msg_count(c->websocket) < PONGS_MAX) &&
+           session_takes_input(c->session);
 }
 
 /* ---- Output ---- */

@@ -66,7 +66,7 @@ bool http_list_find_prefix(struct athena_text_view list, const char *prefix,
 /* ---- The head ---- */
 
 size_t http_head_len(const char *bytes, size_t len) {
-    const char *end = memmem(bytes, len, "\r\n\r\n", 4);
+    const char *end = len > 0 ? memmem(bytes, len, "\r\n\r\n", 4) : NULL;
     return end ? (size_t)(end - bytes) + 4 : 0;
 }
 
