@@ -195,6 +195,7 @@ enum options_result options_read(struct options *options, int argc, char **argv)
     int option;
     set_defaults(options);
     optind = 1;
+    opterr = 0; /* its messages would name the subcommand as the program */
     while ((option = getopt_long(argc, argv, "h", LONG_OPTIONS, NULL)) != -1) {
         const char **text = text_option(options, option);
         enum options_result result = OPTIONS_RUN;
@@ -205,7 +206,7 @@ enum options_result options_read(struct options *options, int argc, char **argv)
         if (text != NULL)
             *text = optarg;
         else if (option == '?')
-            result = wrong("%s", "unknown option, or one without its value");
+            result = wrong("'%s': no such option, or one without its value", argv[optind - 1]);
         else
             result = read_value(options, option, optarg);
         if (result != OPTIONS_RUN)
