@@ -386,6 +386,36 @@ START_TEST(needs_descriptors) {
 }
 END_TEST
 
+/* [ASP-ABUSE-6] [ASP-LOG-3]: beneath the floor of free space nothing new is stored, what is there
+ * stays a duplicate, and reading goes on. */
+START_TEST(keeps_a_floor_of_free_space) {
+    struct server server;
+    struct client client;
+    struct athena_keys keys;
+    struct athena_message message;
+    support_keys(&keys, 1);
+    server_start(&server, NULL, NULL);
+    client_join(&client, server.url);
+    client_open(&client, &keys, NULL);
+    client_store(&client, &keys, 1, 2);
+    client_close(&client);
+    server_stop(&server);
+    server_restart(&server,
+                   (const char *const[]){"--free-bytes-floor", "9223372036854775807", NULL});
+    client_join(&client, server.url);
+    client_open(&client, &keys, &message);
+    ck_assert_uint_eq(message.digest.count, 2);
+    client_push(&client, &keys, 2, 2);
+    client_expect(&client, ATHENA_PUSHED, &message);
+    ck_assert_uint_eq(message.duplicates_len, 1);
+    ck_assert_uint_eq(message.rejected_len, 1);
+    ck_assert_uint_eq(message.rejected[0].index, 1);
+    ck_assert_int_eq(message.rejected[0].code, ATHENA_QUOTA);
+    client_close(&client);
+    server_stop(&server);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("service");
     support_add(suite, "tls", speaks_tls);
@@ -397,5 +427,6 @@ int main(void) {
     support_add(suite, "odd log", logs_odd_texts_safely);
     support_add(suite, "sockets", survives_many_sockets);
     support_add(suite, "descriptors", needs_descriptors);
+    support_add(suite, "free space", keeps_a_floor_of_free_space);
     return support_main(suite);
 }
