@@ -21,7 +21,7 @@
 
 enum {
     BLOCK_BYTES = 4096,
-    COMMIT_BLOCKS = 3,
+    COMMIT_BYTES = 12288,
     CHUNK_BYTES = 65536,
     ID_TEXT_LEN = 32 + 1 + ATHENA_UUID_TEXT_LEN
 };
@@ -103,7 +103,7 @@ static void report_sqlite(struct bench *bench, size_t rows_per_commit, size_t ro
  * timer before each, when there is one. */
 static void flush_often(struct bench *bench, size_t bytes, size_t count, int timer,
                         struct series *times) {
-    static const uint8_t blocks[COMMIT_BLOCKS * BLOCK_BYTES] = {1};
+    static const uint8_t blocks[COMMIT_BYTES] = {1};
     char path[PATH_MAX];
     uint64_t ticks;
     bench_fresh_path(bench, path, sizeof path, "blocks");
@@ -127,7 +127,7 @@ void limits_flushes(struct bench *bench, size_t count, struct series *times) {
     int timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
     if (timer < 0 || timerfd_settime(timer, 0, &pace, NULL) < 0)
         bench_fail("timer: %s", strerror(errno));
-    flush_often(bench, COMMIT_BLOCKS * BLOCK_BYTES, count, timer, times);
+    flush_often(bench, COMMIT_BYTES, count, timer, times);
     close(timer);
 }
 
