@@ -205,7 +205,7 @@ static enum athena_code add_one(struct athena_sync *sync,
         return sync_fail(error, ATHENA_NO_MEMORY, "a change", "out of memory");
     athena_envelope_seal(data, &sync->keys, stored.id, change->plain);
     stored.data = (struct athena_bytes_view){data, athena_envelope_len(change->plain.len)};
-    code = replica_insert(sync->replica, &stored, NULL, error);
+    code = replica_insert(sync->replica, &stored, NULL, NULL, error);
     *number = stored.number;
     free(data);
     return code;

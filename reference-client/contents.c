@@ -153,7 +153,7 @@ static enum athena_code import_one(struct athena_sync *sync,
     }
     struct replica_change change = {.id = envelope->id, .data = envelope->data};
     (*imported)++;
-    return replica_insert(sync->replica, &change, NULL, error);
+    return replica_insert(sync->replica, &change, NULL, NULL, error);
 }
 
 enum athena_code athena_sync_import(struct athena_sync *sync,

@@ -21,17 +21,21 @@ struct intake {
 
 /* ---- What the server holds ---- */
 
+/* A listing from the start is replacing `known`. */
+static bool is_replacing(const struct intake *in) {
+    return !in->is_live && (in->session->step == STEP_C || in->session->step == STEP_D);
+}
+
 /* The server has shown bytes for a change that is held [ASP-CLI-25] [ASP-CLI-26]. */
 static enum athena_code learn(struct intake *in, const struct replica_change *own,
                               struct athena_bytes_view data, bool *is_conflict,
                               struct athena_error *error) {
     struct session *s = in->session;
     bool is_same = own->data.len == data.len && memcmp(own->data.at, data.at, data.len) == 0;
-    bool is_replacing = !in->is_live && (s->step == STEP_C || s->step == STEP_D);
     *is_conflict = false;
-    if (is_replacing && !number_set_add(&s->listed, own->number))
+    if (is_replacing(in) && !number_set_add(&s->listed, own->number))
         return ATHENA_NO_MEMORY;
-    if (is_replacing && is_same && s->step == STEP_C)
+    if (is_replacing(in) && is_same && s->step == STEP_C)
         return ATHENA_OK; /* the end of the listing enters it */
     if (is_same && s->step != STEP_D)
         return replica_learn(s->replica, &s->server, own->number, own->hash, error);
@@ -39,19 +43,16 @@ static enum athena_code learn(struct intake *in, const struct replica_change *ow
 }
 
 /* What came live during a resume is left out of the comparison with `opened` [ASP-CLI-14]. */
-static enum athena_code learn_live(struct intake *in, const struct replica_change *own,
-                                   struct athena_bytes_view data, bool *is_conflict,
-                                   struct athena_error *error) {
+static enum athena_code note_live(struct intake *in, const struct athena_digest *before,
+                                  uint64_t number) {
     struct session *s = in->session;
-    struct athena_digest before = s->server.known;
-    enum athena_code code = learn(in, own, data, is_conflict, error);
-    if (code || !in->is_live || s->state != RESUMING)
-        return code;
-    uint64_t count = s->live_share.count + s->server.known.count - before.count;
+    if (!in->is_live || s->state != RESUMING)
+        return ATHENA_OK;
+    uint64_t count = s->live_share.count + s->server.known.count - before->count;
     athena_digest_add(&s->live_share, s->server.known.sum);
-    athena_digest_remove(&s->live_share, before.sum);
+    athena_digest_remove(&s->live_share, before->sum);
     s->live_share.count = count;
-    return number_set_add(&s->live, own->number) ? ATHENA_OK : ATHENA_NO_MEMORY;
+    return number_set_add(&s->live, number) ? ATHENA_OK : ATHENA_NO_MEMORY;
 }
 
 /* ---- One change ---- */
@@ -66,7 +67,10 @@ static enum athena_code take_held(struct intake *in, const struct replica_change
                                   const struct athena_change_view *change, struct taken *taken,
                                   struct athena_error *error) {
     bool is_conflict;
-    enum athena_code code = learn_live(in, own, change->data, &is_conflict, error);
+    struct athena_digest before = in->session->server.known;
+    enum athena_code code = learn(in, own, change->data, &is_conflict, error);
+    if (!code)
+        code = note_live(in, &before, own->number);
     if (!code && is_conflict) {
         note_event(taken, ATHENA_SYNC_CONFLICT, change->id);
         taken->event.error = (struct athena_error){ATHENA_CONFLICT, "",
@@ -95,16 +99,19 @@ static void open_change(struct intake *in, struct replica_change *stored, struct
 
 static enum athena_code take_new(struct intake *in, const struct athena_change_view *change,
                                  struct taken *taken, struct athena_error *error) {
+    struct session *s = in->session;
     struct replica_change stored = {.id = change->id, .data = change->data};
-    bool ignored;
+    struct athena_digest before = s->server.known;
     open_change(in, &stored, taken);
     const char *reason = stored.state == CHANGE_QUARANTINED ? taken->event.error.text : NULL;
-    enum athena_code code = replica_insert(in->session->replica, &stored, reason, error);
+    enum athena_code code = replica_insert(s->replica, &stored, reason, &s->server, error);
     if (code)
         return code;
+    if (is_replacing(in) && !number_set_add(&s->listed, stored.number))
+        return ATHENA_NO_MEMORY;
     taken->event.change.number = stored.number;
     taken->event.change.id = change->id;
-    return learn_live(in, &stored, change->data, &ignored, error);
+    return note_live(in, &before, stored.number);
 }
 
 static enum athena_code take_one(struct intake *in, const struct athena_change_view *change,

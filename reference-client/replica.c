@@ -95,7 +95,8 @@ enum athena_code replica_next(struct replica *r, uint64_t after, struct replica_
 }
 
 enum athena_code replica_insert(struct replica *r, struct replica_change *change,
-                                const char *reason, struct athena_error *error) {
+                                const char *reason, struct replica_server *holder,
+                                struct athena_error *error) {
     athena_item_hash(change->hash, change->id, change->data);
     sqlite3_stmt *row = sql_start(r, SQL_INSERT);
     sql_bind_text(row, 1, change->id);
@@ -113,7 +114,11 @@ enum athena_code replica_insert(struct replica *r, struct replica_change *change
     sqlite3_bind_int64(row, 1, (int64_t)change->number);
     sqlite3_bind_int(row, 2,
                      change->state == CHANGE_READABLE ? LACKING_WAITING : LACKING_QUARANTINED);
-    return sql_run(r, SQL_ALL_LACK, error);
+    sqlite3_bind_int64(row, 3, holder ? holder->key : 0);
+    code = sql_run(r, SQL_ALL_LACK, error);
+    if (!code && holder)
+        athena_digest_add(&holder->known, change->hash);
+    return code;
 }
 
 enum athena_code replica_quarantine(struct replica *r, uint64_t number, const char *reason,

@@ -87,9 +87,10 @@ enum athena_code replica_find(struct replica *replica, struct athena_text_view i
 enum athena_code replica_next(struct replica *replica, uint64_t after,
                               struct replica_change *change, struct athena_error *error);
 /* (in a step) Adds a change whose id is not held; fills in number and hash. Every server is taken
- * to lack it: a server that has just shown it is told so by replica_learn. */
+ * to lack it but `holder` (may be NULL), which has just shown it: it enters that one's `known`. */
 enum athena_code replica_insert(struct replica *replica, struct replica_change *change,
-                                const char *reason, struct athena_error *error);
+                                const char *reason, struct replica_server *holder,
+                                struct athena_error *error);
 /* (in a step) Puts a readable change into quarantine. */
 enum athena_code replica_quarantine(struct replica *replica, uint64_t number, const char *reason,
                                     struct athena_error *error);

@@ -39,7 +39,7 @@ static const char *const texts[SQL_COUNT] = {
     [SQL_NEXT] = "SELECT " CHANGE " FROM change c WHERE c.number > ?1 ORDER BY c.number LIMIT 1",
     [SQL_INSERT] = "INSERT INTO change (id, id_hash, data, hash, state, own, reason) "
                    "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-    [SQL_ALL_LACK] = "INSERT INTO lacking SELECT key, ?1, ?2, 0 FROM server",
+    [SQL_ALL_LACK] = "INSERT INTO lacking SELECT key, ?1, ?2, 0 FROM server WHERE key <> ?3",
     [SQL_QUARANTINE] = "UPDATE change SET state = 1, reason = ?2 WHERE number = ?1",
     [SQL_QUARANTINE_LACKING] = "UPDATE lacking SET why = 3 WHERE number = ?1",
     [SQL_FIND_SERVER] = "SELECT key, cursor, count, sum FROM server WHERE authority = ?1",

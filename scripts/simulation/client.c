@@ -446,7 +446,7 @@ static bool insert(struct client *client, const uint64_t *changes, size_t len, b
     for (size_t i = 0; i < len && !code; i++) {
         const struct known_change *change = &client->world->judge->changes[changes[i]];
         struct replica_change own = {.id = change->id, .data = change->data, .is_own = is_own};
-        code = replica_insert(client->replica, &own, NULL, &error);
+        code = replica_insert(client->replica, &own, NULL, NULL, &error);
     }
     if (!code)
         return replica_commit(client->replica, &error) == ATHENA_OK;
