@@ -407,10 +407,14 @@ static void *run(void *argument) {
 }
 
 static bool create_context(struct transport *t) {
+    /* Reading the system's certificates takes longer than all else of a start; and certificates
+     * that are given stand in their place, not beside them [ASP-WS-43]. */
+    bool wants_system = t->options.url.secure && !t->options.ca_file;
     struct lws_context_creation_info info = {
         .port = CONTEXT_PORT_NO_LISTEN,
         .protocols = protocols,
-        .options = LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT,
+        .options = LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT |
+                   (wants_system ? 0 : LWS_SERVER_OPTION_DISABLE_OS_CA_CERTS),
         .user = t,
         .pt_serv_buf_size = BUFFER_BYTES,
         .client_ssl_ca_filepath = t->options.ca_file,

@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <check.h>
+#include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -50,7 +51,8 @@ END_TEST
 
 /* ---- TLS ---- */
 
-static SSL_CTX *make_self_signed(void) {
+/* Also written to the file, PEM. */
+static SSL_CTX *make_self_signed(FILE *file) {
     SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
     EVP_PKEY *key = EVP_EC_gen("P-256");
     X509 *certificate = X509_new();
@@ -63,6 +65,8 @@ static SSL_CTX *make_self_signed(void) {
     ck_assert_int_gt(X509_sign(certificate, key, EVP_sha256()), 0);
     ck_assert_int_eq(SSL_CTX_use_certificate(ctx, certificate), 1);
     ck_assert_int_eq(SSL_CTX_use_PrivateKey(ctx, key), 1);
+    ck_assert_int_eq(PEM_write_X509(file, certificate), 1);
+    ck_assert_int_eq(fflush(file), 0);
     X509_free(certificate);
     EVP_PKEY_free(key);
     return ctx;
@@ -79,9 +83,9 @@ _Noreturn static void shake_hands(int fd, SSL_CTX *ctx) {
     }
 }
 
-/* A process that does so with whoever comes. */
-static pid_t serve_tls(int fd) {
-    SSL_CTX *ctx = make_self_signed();
+/* A process that does so with whoever comes, with the certificate that is written to the file. */
+static pid_t serve_tls(int fd, FILE *file) {
+    SSL_CTX *ctx = make_self_signed(file);
     ck_assert_int_eq(listen(fd, 8), 0);
     pid_t pid = fork();
     if (pid == 0)
@@ -96,27 +100,70 @@ static void keep_reason(void *ctx, const struct athena_sync_event *event) {
         *reason = event->error;
 }
 
-/* [ASP-WS-43] */
-START_TEST(an_untrusted_certificate_is_named) {
+/* A server, its certificate, and why a client's connection to it ended. */
+struct tls_server {
+    int fd;
+    pid_t pid;
+    FILE *certificate;
+    char url[72];
+};
+
+static void tls_server_init(struct tls_server *server) {
+    char url[64];
+    server->fd = bind_deaf(url);
+    server->certificate = tmpfile();
+    ck_assert_ptr_nonnull(server->certificate);
+    server->pid = serve_tls(server->fd, server->certificate);
+    ck_assert_int_gt(server->pid, 0);
+    snprintf(server->url, sizeof server->url, "wss%s", url + 2);
+}
+
+static void tls_server_fini(struct tls_server *server) {
+    ck_assert_int_eq(kill(server->pid, SIGKILL), 0);
+    ck_assert_int_eq(waitpid(server->pid, NULL, 0), server->pid);
+    fclose(server->certificate);
+    close(server->fd);
+}
+
+static struct athena_error reason_to_end(const struct tls_server *server, const char *ca_file) {
     struct support_replica replica;
     struct athena_error reason = {0};
-    char url[64];
-    char secure_url[72];
-    int fd = bind_deaf(url);
-    pid_t pid = serve_tls(fd);
-    ck_assert_int_gt(pid, 0);
-    snprintf(secure_url, sizeof secure_url, "wss%s", url + 2);
     support_replica_init(&replica, NULL);
     struct athena_sync_connect_options options = {
-        .url = secure_url, .event = keep_reason, .ctx = &reason};
+        .url = server->url, .ca_file = ca_file, .event = keep_reason, .ctx = &reason};
     ck_assert_int_eq(athena_sync_connect(replica.sync, &options, NULL), ATHENA_OK);
     while (reason.code == ATHENA_OK)
         athena_sync_run(replica.sync, -1);
-    ck_assert_str_eq(reason.text, "the server's certificate: self-signed certificate");
     support_replica_fini(&replica);
-    ck_assert_int_eq(kill(pid, SIGKILL), 0);
-    ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
-    close(fd);
+    return reason;
+}
+
+static const char untrusted[] = "the server's certificate: self-signed certificate";
+
+/* [ASP-WS-43] */
+START_TEST(an_untrusted_certificate_is_named) {
+    struct tls_server server;
+    tls_server_init(&server);
+    ck_assert_str_eq(reason_to_end(&server, NULL).text, untrusted);
+    tls_server_fini(&server);
+}
+END_TEST
+
+/* OpenSSL takes SSL_CERT_FILE for the system's certificates. */
+START_TEST(given_certificates_stand_in_place_of_the_systems) {
+    struct tls_server server;
+    struct tls_server other;
+    char path[64];
+    tls_server_init(&server);
+    tls_server_init(&other);
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fileno(server.certificate));
+    ck_assert_int_eq(setenv("SSL_CERT_FILE", path, 1), 0);
+    ck_assert_str_ne(reason_to_end(&server, NULL).text, untrusted);
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fileno(other.certificate));
+    ck_assert_str_eq(reason_to_end(&server, path).text, untrusted);
+    ck_assert_str_ne(reason_to_end(&other, path).text, untrusted);
+    tls_server_fini(&other);
+    tls_server_fini(&server);
 }
 END_TEST
 
@@ -146,6 +193,7 @@ int main(void) {
     TCase *tests = tcase_create("connect");
     tcase_add_test(tests, a_refused_url_leaves_the_connection);
     tcase_add_test(tests, an_untrusted_certificate_is_named);
+    tcase_add_test(tests, given_certificates_stand_in_place_of_the_systems);
     tcase_add_test(tests, unusable_certificates_to_trust_are_refused);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
