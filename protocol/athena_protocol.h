@@ -137,26 +137,31 @@ bool athena_base64url_decode(uint8_t *bytes, size_t capacity, size_t *bytes_len,
 
 /* ---- Identifiers ---------------------------------------------------------------------------- */
 
-/* 43 characters of canonical base64url. Says nothing about the point: see athena_proof_verify. */
+/* 43 characters of canonical base64url, or ATHENA_BAD_ID [ASP-ID-1]. Says nothing about the point:
+ * see athena_proof_verify. A document secret has the same form in text [ASP-KEY-3]. */
 enum athena_code athena_doc_parse(uint8_t doc[static ATHENA_DOC_BYTES],
                                   struct athena_text_view text, struct athena_error *error);
 /* Writes 43 characters and a NUL. */
 void athena_doc_format(char text[static ATHENA_DOC_TEXT_LEN + 1],
                        const uint8_t doc[static ATHENA_DOC_BYTES]);
+/* Grammar [ASP-ID-2]: lower-case hexadecimal, 1 to 64 bytes; `<actor>:<uuid>` with a version 4
+ * UUID. ATHENA_BAD_ID says what is wrong and where. */
 enum athena_code athena_actor_check(struct athena_text_view actor, struct athena_error *error);
 enum athena_code athena_change_id_check(struct athena_text_view id, struct athena_error *error);
-/* `<actor>:<uuid>` from 16 random bytes, whose version and variant bits are set here. Writes a NUL.
- */
+/* `<actor>:<uuid>` from 16 random bytes of a secure source [ASP-ID-6], whose version and variant
+ * bits are set here. Writes a NUL. ATHENA_BAD_ID for an actor of wrong grammar. */
 enum athena_code athena_change_id_make(char id[static ATHENA_CHANGE_ID_TEXT_MAX + 1],
                                        struct athena_text_view actor,
                                        const uint8_t random[static ATHENA_UUID_BYTES],
                                        struct athena_error *error);
-/* `[A-Za-z0-9_-]{1,64}` */
+/* `[A-Za-z0-9_-]{1,64}` [ASP-CUR-1] */
 bool athena_cursor_is_valid(struct athena_text_view cursor);
 
 /* ---- Authority ------------------------------------------------------------------------------ */
 
-/* A ws: or wss: URL taken apart as the WHATWG URL standard does. NUL-terminated texts. */
+/* A ws: or wss: URL taken apart as the WHATWG URL standard does. Texts end in a NUL. ATHENA_BAD_URL
+ * for another scheme, a user, a password, a fragment, a host that is not ASCII, and whatever the
+ * standard refuses or the room below does not hold [ASP-WS-37] [ASP-WS-38] [ASP-WS-39]. */
 struct athena_url {
     bool secure;
     uint16_t port;
@@ -169,7 +174,8 @@ enum athena_code athena_url_parse(struct athena_url *url, struct athena_text_vie
 
 /* ---- Keys, envelope, proof ------------------------------------------------------------------ */
 
-/* Caller owns; wipe with athena_keys_wipe on every way out. */
+/* What a document secret gives [ASP-KEY-2]. Caller owns; wipe with athena_keys_wipe on every way
+ * out. Only `doc`, the document id, may leave the device [ASP-KEY-4]. */
 struct athena_keys {
     uint8_t doc[ATHENA_DOC_BYTES];
     uint8_t sign_key[64];
@@ -179,11 +185,11 @@ struct athena_keys {
 void athena_keys_derive(struct athena_keys *keys, const uint8_t secret[static ATHENA_SECRET_BYTES]);
 void athena_keys_wipe(struct athena_keys *keys);
 
-/* Padded length of a plaintext of n bytes, and the envelope's length in all. */
+/* Bytes of a plaintext after padding (section 4.3), and of its envelope in all. */
 size_t athena_padded_len(size_t plain_len);
 size_t athena_envelope_len(size_t plain_len);
-/* Deterministic: the same change gives the same bytes anywhere. `id` was checked before.
- * Writes exactly athena_envelope_len(plain.len) bytes; ATHENA_NO_MEMORY or ATHENA_OK. */
+/* Deterministic: the same change gives the same bytes anywhere [ASP-ENV-1]. `id` was checked
+ * before. Writes exactly athena_envelope_len(plain.len) bytes; ATHENA_NO_MEMORY or ATHENA_OK. */
 enum athena_code athena_envelope_seal(uint8_t *data, const struct athena_keys *keys,
                                       struct athena_text_view id, struct athena_bytes_view plain);
 /* `plain` needs room for data.len bytes; *plain_len is what the change has. Recomputes nonce and
@@ -193,10 +199,11 @@ enum athena_code athena_envelope_open(uint8_t *plain, size_t *plain_len,
                                       const struct athena_keys *keys, struct athena_text_view id,
                                       struct athena_bytes_view data, struct athena_error *error);
 
+/* The proof of an `open` [ASP-KEY-6]. `authority` is that of the URL dialled [ASP-WS-37]. */
 void athena_proof_sign(uint8_t proof[static ATHENA_PROOF_BYTES], const struct athena_keys *keys,
                        const uint8_t challenge[static ATHENA_CHALLENGE_BYTES],
                        struct athena_text_view authority);
-/* As strict as libsodium: S < L, R and the key canonical and not of small order. */
+/* [ASP-KEY-7] As strict as libsodium: S < L, R and the key canonical and not of small order. */
 bool athena_proof_verify(const uint8_t proof[static ATHENA_PROOF_BYTES],
                          const uint8_t doc[static ATHENA_DOC_BYTES],
                          const uint8_t challenge[static ATHENA_CHALLENGE_BYTES],
@@ -204,20 +211,24 @@ bool athena_proof_verify(const uint8_t proof[static ATHENA_PROOF_BYTES],
 
 /* ---- Digest --------------------------------------------------------------------------------- */
 
+/* Of a set of changes, in whatever order (section 5). Zero-initialise for the empty set. */
 struct athena_digest {
-    uint64_t count;
+    uint64_t count;                 /* of changes */
     uint8_t sum[ATHENA_HASH_BYTES]; /* little-endian, modulo 2^256 */
 };
+/* h of one change: of its id and the bytes of its envelope. */
 void athena_item_hash(uint8_t hash[static ATHENA_HASH_BYTES], struct athena_text_view id,
                       struct athena_bytes_view data);
+/* Both keep sum and count. What is removed was added before: nothing checks that. */
 void athena_digest_add(struct athena_digest *digest, const uint8_t hash[static ATHENA_HASH_BYTES]);
 void athena_digest_remove(struct athena_digest *digest,
                           const uint8_t hash[static ATHENA_HASH_BYTES]);
+/* Both count and sum [ASP-DIG-3]. */
 bool athena_digest_equal(const struct athena_digest *a, const struct athena_digest *b);
 
 /* ---- Strict JSON ---------------------------------------------------------------------------- */
 
-/* The rules of [ASP-JSON-*]: one object, valid UTF-8, no duplicate members, no trailing bytes, no
+/* The rules of section 8: one object, valid UTF-8, no duplicate members, no trailing bytes, no
  * lone surrogate, no \u0000, bounded depth and members, integers 0..2^53-1 only.
  * ATHENA_NOT_STRICT_JSON with the pointer of the fault: of the member or element that was being
  * read or was read last, of the object for a fault in a name, of the deepest that fits when it is
@@ -258,7 +269,7 @@ struct athena_limits {
 };
 
 /* One change on the wire. In a decoded push a faulty entry has fault != 0 (ATHENA_BAD_CHANGE) and
- * an empty id and data; the others of the batch are unharmed [ASP-PUSH]. */
+ * an empty id and data; the others of the batch are unharmed [ASP-PUSH-2]. */
 struct athena_change_view {
     struct athena_text_view id;
     struct athena_bytes_view data;
@@ -324,7 +335,7 @@ void athena_decoder_free(struct athena_decoder *decoder);
 /* Decodes one message sent by `from`. Strict JSON first (ATHENA_NOT_STRICT_JSON), then type
  * (ATHENA_UNKNOWN_TYPE), then members (ATHENA_BAD_MESSAGE, error->where names the member). On these
  * last two message->has_req/req and has_doc/doc are set when they could be read, so that the
- * refusal can name them. Unknown members are ignored [ASP-MSG]. Grammar and bounds of the
+ * refusal can name them. Unknown members are ignored [ASP-JSON-8]. Grammar and bounds of the
  * specification are checked here; the receiver's own limits are the receiver's business. */
 enum athena_code athena_message_decode(struct athena_message *message,
                                        struct athena_decoder *decoder, enum athena_sender from,

@@ -8,7 +8,9 @@
  *
  * One thread at a time may use a replica. Every function that can fail returns enum athena_code,
  * ATHENA_OK for success, with what was wrong in *error (may be NULL). A failed call has changed
- * nothing. Views handed to callbacks live until the callback returns.
+ * nothing. Beside the codes that a function names, ATHENA_UNAVAILABLE says that the storage failed
+ * and ATHENA_NO_MEMORY that memory ran out. Texts given by a char pointer alone end in a NUL. Views
+ * and pointers handed to callbacks live until the callback returns; what is handed in is copied.
  *
  * The application's loop polls athena_sync_fd for reading and calls athena_sync_service when it is
  * ready; without a loop of its own it calls athena_sync_run.
@@ -32,26 +34,31 @@ struct athena_sync;
 
 /* Makes a replica in a folder, which is created if need be (not its parents) and holds no replica
  * yet. `secret`, ATHENA_SECRET_BYTES, joins an existing document; NULL makes a new one with a
- * random secret. `url` (may be NULL) is remembered for connecting: ATHENA_BAD_URL.
- * ATHENA_UNAVAILABLE when the folder cannot be used. */
+ * random secret [ASP-KEY-1]. `url` (may be NULL) is remembered for connecting. ATHENA_BAD_URL;
+ * ATHENA_ALREADY_OPEN when the folder holds a replica; ATHENA_UNAVAILABLE when it cannot be used.
+ */
 ATHENA_SYNC_EXPORT enum athena_code athena_sync_create(const char *folder, const uint8_t *secret,
                                                        const char *url, struct athena_error *error);
 
-/* Opens a replica and locks its folder against other processes. `passphrase` (NUL-terminated) is
- * needed when its key is locked, and NULL otherwise: ATHENA_FORBIDDEN when it is missing or wrong.
- */
+/* Opens a replica and locks its folder against other processes. `passphrase` is needed when its key
+ * is locked, and else not looked at: ATHENA_FORBIDDEN when it is missing or wrong.
+ * ATHENA_UNAVAILABLE when there is no replica or another process has it open, ATHENA_INTERNAL when
+ * what is there is damaged. *sync is the caller's, for athena_sync_close. */
 ATHENA_SYNC_EXPORT enum athena_code athena_sync_open(struct athena_sync **sync, const char *folder,
                                                      const char *passphrase,
                                                      struct athena_error *error);
 /* Ends the connection, if any, and frees everything. NULL is fine. */
 ATHENA_SYNC_EXPORT void athena_sync_close(struct athena_sync *sync);
 
-/* The document secret, to be carried to a second device. Wipe it after use. */
+/* The document secret, to be carried to a second device; as text it is written like a document id
+ * [ASP-KEY-3]. Wipe it after use. */
 ATHENA_SYNC_EXPORT void athena_sync_secret(const struct athena_sync *sync,
                                            uint8_t secret[static ATHENA_SECRET_BYTES]);
+/* The document's id: public, and what the server knows the document by. */
 ATHENA_SYNC_EXPORT void athena_sync_doc(const struct athena_sync *sync,
                                         uint8_t doc[static ATHENA_DOC_BYTES]);
-/* Locks the stored key by a passphrase (Argon2id), or, with NULL, stores it plainly again. */
+/* Locks the stored key by a passphrase (Argon2id, which takes 256 MiB of memory for up to a
+ * second), or, with NULL, stores it plainly again. */
 ATHENA_SYNC_EXPORT enum athena_code
 athena_sync_lock(struct athena_sync *sync, const char *passphrase, struct athena_error *error);
 
@@ -70,20 +77,23 @@ struct athena_sync_new_change {
     struct athena_bytes_view plain;
 };
 
-/* Adds changes in one durable step [ASP-CLI-2]; all or none. `added` (may be NULL) is called for
- * each, with its id. */
+/* Adds changes in one durable step; all or none. When it returns they are on stable storage and in
+ * the outbox [ASP-CLI-2], and a connection there is pushes them [ASP-CLI-37]. `added` (may be NULL)
+ * is then called for each, with its id. ATHENA_BAD_ID for an actor of wrong grammar. */
 ATHENA_SYNC_EXPORT enum athena_code
 athena_sync_add(struct athena_sync *sync, const struct athena_sync_new_change *changes, size_t len,
                 void (*added)(void *ctx, const struct athena_sync_change *change), void *ctx,
                 struct athena_error *error);
 
-/* Calls `each` for every readable change behind a number, in order, until it returns false. */
+/* Calls `each` for every readable change with a number above `after` (0: all), in order, until it
+ * returns false. `each` may call other functions of the replica. */
 ATHENA_SYNC_EXPORT enum athena_code
 athena_sync_each(struct athena_sync *sync, uint64_t after,
                  bool (*each)(void *ctx, const struct athena_sync_change *change), void *ctx,
                  struct athena_error *error);
 
-/* The application's Automerge refuses a change: it goes to quarantine [ASP-CLI-27]. */
+/* The application's Automerge refuses a change: it goes to quarantine, for good, with the reason
+ * [ASP-CLI-27]. ATHENA_BAD_ID when no change has this id. */
 ATHENA_SYNC_EXPORT enum athena_code athena_sync_quarantine(struct athena_sync *sync,
                                                            struct athena_text_view id,
                                                            const char *reason,
@@ -110,17 +120,21 @@ struct athena_sync_envelope {
     struct athena_text_view id;
     struct athena_bytes_view data;
 };
+/* Like athena_sync_each, for all changes, those in quarantine included. */
 ATHENA_SYNC_EXPORT enum athena_code
 athena_sync_each_envelope(struct athena_sync *sync,
                           bool (*each)(void *ctx, const struct athena_sync_envelope *envelope),
                           void *ctx, struct athena_error *error);
-/* Takes envelopes of this document over; those already held are skipped. All or none:
- * ATHENA_BAD_ENVELOPE or ATHENA_CONFLICT names the entry in error->where. */
+/* Takes envelopes of this document over, as received changes; those already held are skipped, and
+ * *imported counts the others. All or none: ATHENA_BAD_ID, ATHENA_BAD_ENVELOPE (it does not open)
+ * or ATHENA_CONFLICT (other bytes are held under the id), with the entry's index in error->where,
+ * such as "/3". */
 ATHENA_SYNC_EXPORT enum athena_code athena_sync_import(struct athena_sync *sync,
                                                        const struct athena_sync_envelope *envelopes,
                                                        size_t len, size_t *imported,
                                                        struct athena_error *error);
-/* Opens every envelope and recomputes every hash and sum. ATHENA_INTERNAL names the damage. */
+/* Opens every envelope and recomputes every hash and sum. ATHENA_INTERNAL names the first damage;
+ * *checked counts the changes found whole before it. */
 ATHENA_SYNC_EXPORT enum athena_code athena_sync_verify(struct athena_sync *sync, uint64_t *checked,
                                                        struct athena_error *error);
 
@@ -131,14 +145,14 @@ struct athena_sync_status {
     uint64_t quarantined;
     struct athena_digest digest; /* of all envelopes held */
     bool has_server;             /* the rest is about the current URL's server */
-    uint64_t pending;            /* to be pushed */
+    uint64_t pending;            /* in the outbox: not known to be there, and to be pushed */
     uint64_t refused;            /* permanently, by this server */
-    uint64_t conflicts;
-    struct athena_digest known; /* what the server is known to hold */
+    uint64_t conflicts;          /* changes of which it holds other bytes */
+    struct athena_digest known;  /* what the server is known to hold */
     bool is_connected;
-    bool is_in_sync; /* resumed, nothing pending, nothing unanswered */
-    bool has_cursor;
-    char url[1024];
+    bool is_in_sync; /* connected, resumed, nothing pending, nothing unanswered */
+    bool has_cursor; /* a resume with this server has been completed once */
+    char url[1024];  /* the remembered one, "" for none */
 };
 ATHENA_SYNC_EXPORT enum athena_code athena_sync_get_status(struct athena_sync *sync,
                                                            struct athena_sync_status *status,
@@ -177,17 +191,24 @@ struct athena_sync_connect_options {
     void *ctx;
 };
 
-/* Connects and stays connected, with backoff, until athena_sync_disconnect. ATHENA_BAD_URL for a
- * URL that cannot be used. */
+/* Connects, in place of the connection there is, and stays connected, with backoff, until
+ * athena_sync_disconnect [ASP-CLI-38]. The URL is remembered. Returns before anything has happened;
+ * whether it succeeds is told by events. ATHENA_BAD_URL for a URL that cannot be used or none,
+ * ATHENA_UNAVAILABLE for a ca_file without certificates, ATHENA_INTERNAL from within an event. */
 ATHENA_SYNC_EXPORT enum athena_code
 athena_sync_connect(struct athena_sync *sync, const struct athena_sync_connect_options *options,
                     struct athena_error *error);
+/* Closes the connection in order, within a second, and stays away; no event tells of it. From
+ * within an event it takes effect when the event's handler has returned. */
 ATHENA_SYNC_EXPORT void athena_sync_disconnect(struct athena_sync *sync);
-/* Tries at once instead of at the end of the delay [ASP-CLI-43]. */
+/* Tries at once instead of at the end of the delay [ASP-CLI-43]: the network has come back, or the
+ * user asks. Without effect while connected or disconnected on purpose. */
 ATHENA_SYNC_EXPORT void athena_sync_retry_now(struct athena_sync *sync);
 
-/* Readable when athena_sync_service has something to do. The same for the replica's whole life. */
+/* Readable when athena_sync_service has something to do; for poll, epoll or an event loop. The same
+ * for the replica's whole life, and the replica's: do not read or close it. */
 ATHENA_SYNC_EXPORT int athena_sync_fd(const struct athena_sync *sync);
+/* Does what there is to do, without waiting for the network, and calls the event handler. */
 ATHENA_SYNC_EXPORT void athena_sync_service(struct athena_sync *sync);
 /* Waits up to timeout_ms (-1: without end) for something to do, and does it. */
 ATHENA_SYNC_EXPORT void athena_sync_run(struct athena_sync *sync, int timeout_ms);

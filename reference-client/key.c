@@ -181,8 +181,9 @@ static enum athena_code parse(uint8_t secret[static ATHENA_SECRET_BYTES], const 
 enum athena_code key_load(const char *path, uint8_t secret[static ATHENA_SECRET_BYTES],
                           const char *passphrase, struct athena_error *error) {
     char line[LINE_MAX_BYTES];
+    errno = 0;
     if (!read_line(path, line))
-        return fail(error, ATHENA_UNAVAILABLE, "cannot be read", strerror(errno));
+        return fail(error, ATHENA_UNAVAILABLE, "cannot be read", errno ? strerror(errno) : "empty");
     enum athena_code code = parse(secret, line, passphrase, error);
     sodium_memzero(line, sizeof line);
     return code;

@@ -396,9 +396,10 @@ enum athena_code store_sqlite_lock(int *fd, const char *folder, struct athena_er
         return cannot("cannot open", path, error);
     if (flock(*fd, LOCK_EX | LOCK_NB) == 0)
         return ATHENA_OK;
-    enum athena_code code = errno == EWOULDBLOCK
-                                ? cannot("another process uses the store", folder, error)
-                                : cannot("cannot lock", path, error);
+    enum athena_code code = cannot("cannot lock", path, error);
+    if (errno == EWOULDBLOCK && error)
+        snprintf(error->text, sizeof error->text, "another process uses the store in %.150s",
+                 folder);
     close(*fd);
     *fd = -1;
     return code;
