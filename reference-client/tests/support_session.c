@@ -104,7 +104,7 @@ void rig_add(struct rig *rig, unsigned set) {
         struct replica_change own = {
             .is_own = true, .id = view(change->id), .data = {change->data, change->data_len}};
         if (set & 1U << i)
-            ck_assert_int_eq(replica_insert(rig->replica, &own, NULL, NULL), ATHENA_OK);
+            ck_assert_int_eq(replica_insert(rig->replica, &own, NULL, NULL, NULL), ATHENA_OK);
     }
     ck_assert_int_eq(replica_commit(rig->replica, NULL), ATHENA_OK);
     session_added(rig->session, rig->now_ms);
