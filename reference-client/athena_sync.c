@@ -64,6 +64,42 @@ static enum athena_code remember_url(const char *path, const char *url,
     return code;
 }
 
+/* Nothing is in the way but an empty replica, of an attempt that did not come to its key. */
+static enum athena_code check_leftover(const char *path, struct athena_error *error) {
+    struct replica *replica;
+    struct replica_change change = {0};
+    if (access(path, F_OK) != 0)
+        return ATHENA_OK;
+    enum athena_code code = replica_open(&replica, path, error);
+    if (code)
+        return code;
+    code = replica_next(replica, 0, &change, error);
+    replica_close(replica);
+    return code || change.number == 0 ? code
+                                      : sync_fail(error, ATHENA_ALREADY_OPEN, path,
+                                                  "holds changes, but its key is missing");
+}
+
+/* The database comes to its name when it is complete: what has the name is never half made. */
+static enum athena_code make_database(const char *folder,
+                                      const uint8_t doc[static ATHENA_DOC_BYTES], const char *url,
+                                      struct athena_error *error) {
+    char path[PATH_MAX_BYTES];
+    char partial[PATH_MAX_BYTES];
+    join_path(path, folder, "replica.db");
+    join_path(partial, folder, "new.db");
+    enum athena_code code = check_leftover(path, error);
+    if (code)
+        return code;
+    unlink(partial);
+    code = replica_create(partial, doc, error);
+    if (!code && url)
+        code = remember_url(partial, url, error);
+    return code || rename(partial, path) == 0
+               ? code
+               : sync_fail(error, ATHENA_UNAVAILABLE, path, strerror(errno));
+}
+
 enum athena_code athena_sync_create(const char *folder, const uint8_t *secret, const char *url,
                                     struct athena_error *error) {
     char path[PATH_MAX_BYTES];
@@ -82,11 +118,7 @@ enum athena_code athena_sync_create(const char *folder, const uint8_t *secret, c
     else
         randombytes_buf(own_secret, sizeof own_secret);
     athena_keys_derive(&keys, own_secret);
-    join_path(path, folder, "replica.db");
-    unlink(path); /* of an earlier attempt that did not come to its key */
-    code = replica_create(path, keys.doc, error);
-    if (!code && url)
-        code = remember_url(path, url, error);
+    code = make_database(folder, keys.doc, url, error);
     if (!code && join_path(path, folder, "key")) /* last: with it the replica is there */
         code = key_save(path, own_secret, NULL, error);
     sodium_memzero(own_secret, sizeof own_secret);

@@ -35,7 +35,8 @@ struct athena_sync;
 /* Makes a replica in a folder, which is created if need be (not its parents) and holds no replica
  * yet. `secret`, ATHENA_SECRET_BYTES, joins an existing document; NULL makes a new one with a
  * random secret [ASP-KEY-1]. `url` (may be NULL) is remembered for connecting. ATHENA_BAD_URL;
- * ATHENA_ALREADY_OPEN when the folder holds a replica; ATHENA_UNAVAILABLE when it cannot be used.
+ * ATHENA_ALREADY_OPEN when the folder holds a replica, be it without its key; ATHENA_UNAVAILABLE
+ * when it cannot be used.
  */
 ATHENA_SYNC_EXPORT enum athena_code athena_sync_create(const char *folder, const uint8_t *secret,
                                                        const char *url, struct athena_error *error);

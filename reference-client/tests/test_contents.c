@@ -1,9 +1,11 @@
-/* The document saved beside the changes. */
+/* What a folder holds: the saved document, and changes whose key is missing. */
 #include "reference-client/tests/support_replica.h"
 
 #include <check.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static void add_one(struct athena_sync *sync) {
     struct athena_sync_new_change change = {.actor = {"a1b2", 4},
@@ -42,10 +44,50 @@ START_TEST(a_saved_document_covers_only_what_is_there) {
 }
 END_TEST
 
+/* A key that is lost here may be on another device. */
+START_TEST(changes_without_a_key_are_not_replaced) {
+    struct support_replica replica;
+    struct athena_error error;
+    uint8_t secret[ATHENA_SECRET_BYTES];
+    char key[96];
+    char kept[96];
+    support_replica_init(&replica, NULL);
+    snprintf(key, sizeof key, "%s/key", replica.path);
+    snprintf(kept, sizeof kept, "%s/key", replica.folder);
+    add_one(replica.sync);
+    athena_sync_secret(replica.sync, secret);
+    athena_sync_close(replica.sync);
+    ck_assert_int_eq(rename(key, kept), 0);
+    ck_assert_int_eq(athena_sync_create(replica.path, NULL, NULL, &error), ATHENA_ALREADY_OPEN);
+    ck_assert_int_eq(athena_sync_create(replica.path, secret, NULL, &error), ATHENA_ALREADY_OPEN);
+    ck_assert_int_eq(rename(kept, key), 0);
+    ck_assert_int_eq(athena_sync_open(&replica.sync, replica.path, NULL, NULL), ATHENA_OK);
+    struct athena_sync_status status;
+    ck_assert_int_eq(athena_sync_get_status(replica.sync, &status, NULL), ATHENA_OK);
+    ck_assert_uint_eq(status.changes, 1);
+    support_replica_fini(&replica);
+}
+END_TEST
+
+START_TEST(an_empty_replica_without_a_key_is_replaced) {
+    struct support_replica replica;
+    char key[96];
+    support_replica_init(&replica, NULL);
+    snprintf(key, sizeof key, "%s/key", replica.path);
+    athena_sync_close(replica.sync);
+    ck_assert_int_eq(unlink(key), 0);
+    ck_assert_int_eq(athena_sync_create(replica.path, NULL, NULL, NULL), ATHENA_OK);
+    ck_assert_int_eq(athena_sync_open(&replica.sync, replica.path, NULL, NULL), ATHENA_OK);
+    support_replica_fini(&replica);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("contents");
-    TCase *tests = tcase_create("saved document");
+    TCase *tests = tcase_create("contents");
     tcase_add_test(tests, a_saved_document_covers_only_what_is_there);
+    tcase_add_test(tests, changes_without_a_key_are_not_replaced);
+    tcase_add_test(tests, an_empty_replica_without_a_key_is_replaced);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
