@@ -103,12 +103,13 @@ ATHENA_SYNC_EXPORT enum athena_code athena_sync_quarantine(struct athena_sync *s
 /* One whole document, saved by the application beside the changes, in place of the one before. It
  * covers all changes up to the number `through` (0: none); an application that starts loads it and
  * applies the changes behind that number [ASP-CLI-45]. ATHENA_BAD_ID when no change has that number
- * yet. It stays in the folder: no server gets it [ASP-CLI-46]. */
+ * yet. It stays in the folder, encrypted: no server gets it [ASP-CLI-46]. */
 ATHENA_SYNC_EXPORT enum athena_code athena_sync_save_document(struct athena_sync *sync,
                                                               struct athena_bytes_view document,
                                                               uint64_t through,
                                                               struct athena_error *error);
-/* *document is the caller's to free(); NULL and 0 when none is saved. */
+/* *document is the caller's to free(); NULL and 0 when none is saved. ATHENA_INTERNAL when it is
+ * damaged: the changes are all there still. */
 ATHENA_SYNC_EXPORT enum athena_code athena_sync_load_document(struct athena_sync *sync,
                                                               uint8_t **document, size_t *len,
                                                               uint64_t *through,

@@ -1,6 +1,7 @@
 /* What a replica holds: reading it, saving a whole document beside it, carrying it elsewhere. */
 #include "reference-client/athena_sync_internal.h"
 
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -80,22 +81,80 @@ enum athena_code athena_sync_quarantine(struct athena_sync *sync, struct athena_
 
 /* ---- The saved document ---- */
 
-enum athena_code athena_sync_save_document(struct athena_sync *sync,
-                                           struct athena_bytes_view document, uint64_t through,
-                                           struct athena_error *error) {
+/* Sealed like the changes, so that a locked key locks it, too: nonce, then secretbox. It never
+ * travels, and therefore has a key and a form of its own. */
+enum { SEALED_OVERHEAD = crypto_secretbox_NONCEBYTES + crypto_secretbox_MACBYTES };
+
+static void derive_document_key(uint8_t key[static crypto_secretbox_KEYBYTES],
+                                const struct athena_sync *sync) {
+    static const char purpose[] = "athena-sync saved document";
+    crypto_generichash(key, crypto_secretbox_KEYBYTES, (const uint8_t *)purpose, sizeof purpose - 1,
+                       sync->secret, sizeof sync->secret);
+}
+
+static void seal_document(uint8_t *sealed, const struct athena_sync *sync,
+                          struct athena_bytes_view document) {
+    uint8_t key[crypto_secretbox_KEYBYTES];
+    derive_document_key(key, sync);
+    randombytes_buf(sealed, crypto_secretbox_NONCEBYTES);
+    crypto_secretbox_easy(sealed + crypto_secretbox_NONCEBYTES, document.at, document.len, sealed,
+                          key);
+    sodium_memzero(key, sizeof key);
+}
+
+/* In place, to the beginning of the bytes. */
+static bool open_document(uint8_t *sealed, size_t *len, const struct athena_sync *sync) {
+    uint8_t key[crypto_secretbox_KEYBYTES];
+    uint8_t nonce[crypto_secretbox_NONCEBYTES];
+    if (*len < SEALED_OVERHEAD)
+        return false;
+    derive_document_key(key, sync);
+    memcpy(nonce, sealed, sizeof nonce);
+    bool ok = crypto_secretbox_open_easy(sealed, sealed + sizeof nonce, *len - sizeof nonce, nonce,
+                                         key) == 0;
+    sodium_memzero(key, sizeof key);
+    *len -= SEALED_OVERHEAD;
+    return ok;
+}
+
+static enum athena_code check_through(struct athena_sync *sync, uint64_t through,
+                                      struct athena_error *error) {
     struct replica_change change = {0};
     enum athena_code code = ATHENA_OK;
     if (through > 0)
         code = replica_next(sync->replica, through - 1, &change, error);
-    if (!code && change.number < through) /* it would hide changes that are still to come */
-        code = sync_fail(error, ATHENA_BAD_ID, "through", "no change has this number yet");
-    return code ? code : replica_save_document(sync->replica, document, through, error);
+    return code || change.number >= through /* beyond, it would hide changes still to come */
+               ? code
+               : sync_fail(error, ATHENA_BAD_ID, "through", "no change has this number yet");
+}
+
+enum athena_code athena_sync_save_document(struct athena_sync *sync,
+                                           struct athena_bytes_view document, uint64_t through,
+                                           struct athena_error *error) {
+    enum athena_code code = check_through(sync, through, error);
+    if (code)
+        return code;
+    uint8_t *sealed = malloc(document.len + SEALED_OVERHEAD);
+    if (!sealed)
+        return sync_fail(error, ATHENA_NO_MEMORY, "the document", "out of memory");
+    seal_document(sealed, sync, document);
+    struct athena_bytes_view bytes = {sealed, document.len + SEALED_OVERHEAD};
+    code = replica_save_document(sync->replica, bytes, through, error);
+    free(sealed);
+    return code;
 }
 
 enum athena_code athena_sync_load_document(struct athena_sync *sync, uint8_t **document,
                                            size_t *len, uint64_t *through,
                                            struct athena_error *error) {
-    return replica_load_document(sync->replica, document, len, through, error);
+    enum athena_code code = replica_load_document(sync->replica, document, len, through, error);
+    if (code || !*document || open_document(*document, len, sync))
+        return code;
+    free(*document);
+    *document = NULL;
+    *len = 0;
+    *through = 0;
+    return sync_fail(error, ATHENA_INTERNAL, "the saved document", "is damaged");
 }
 
 /* ---- Export and import ---- */
@@ -207,6 +266,15 @@ static enum athena_code verify_change(const struct athena_sync *sync,
     return ATHENA_OK;
 }
 
+static enum athena_code verify_document(struct athena_sync *sync, struct athena_error *error) {
+    uint8_t *document;
+    size_t len;
+    uint64_t through;
+    enum athena_code code = athena_sync_load_document(sync, &document, &len, &through, error);
+    free(document);
+    return code;
+}
+
 enum athena_code athena_sync_verify(struct athena_sync *sync, uint64_t *checked,
                                     struct athena_error *error) {
     struct replica_change change = {0};
@@ -218,5 +286,7 @@ enum athena_code athena_sync_verify(struct athena_sync *sync, uint64_t *checked,
             return code;
         (*checked)++;
     }
+    if (!code)
+        code = verify_document(sync, error);
     return code ? code : replica_verify_known(sync->replica, error);
 }

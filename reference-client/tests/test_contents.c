@@ -2,6 +2,7 @@
 #include "reference-client/tests/support_replica.h"
 
 #include <check.h>
+#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,6 +41,61 @@ START_TEST(a_saved_document_covers_only_what_is_there) {
         ck_assert_int_eq(athena_sync_save_document(replica.sync, first, too_far[i], &error),
                          ATHENA_BAD_ID);
     check_saved(replica.sync, "second", 1);
+    support_replica_fini(&replica);
+}
+END_TEST
+
+static bool file_has(const char *path, const char *text) {
+    static char bytes[1 << 20];
+    FILE *file = fopen(path, "re");
+    size_t len = file ? fread(bytes, 1, sizeof bytes, file) : 0;
+    if (file)
+        fclose(file);
+    return memmem(bytes, len, text, strlen(text)) != NULL;
+}
+
+START_TEST(a_saved_document_is_sealed) {
+    static const char text[] = "what only devices with the key may read";
+    struct support_replica replica;
+    char path[128];
+    support_replica_init(&replica, NULL);
+    struct athena_bytes_view document = {(const uint8_t *)text, sizeof text - 1};
+    ck_assert_int_eq(athena_sync_save_document(replica.sync, document, 0, NULL), ATHENA_OK);
+    check_saved(replica.sync, text, 0);
+    snprintf(path, sizeof path, "%s/replica.db-wal", replica.path);
+    ck_assert(!file_has(path, text));
+    athena_sync_close(replica.sync);
+    snprintf(path, sizeof path, "%s/replica.db", replica.path);
+    ck_assert(file_has(path, "document"));
+    ck_assert(!file_has(path, text));
+    ck_assert_int_eq(athena_sync_open(&replica.sync, replica.path, NULL, NULL), ATHENA_OK);
+    check_saved(replica.sync, text, 0);
+    support_replica_fini(&replica);
+}
+END_TEST
+
+START_TEST(a_damaged_document_is_named) {
+    struct support_replica replica;
+    struct athena_error error;
+    sqlite3 *db;
+    char path[128];
+    uint64_t count;
+    support_replica_init(&replica, NULL);
+    struct athena_bytes_view document = {(const uint8_t *)"text", 4};
+    ck_assert_int_eq(athena_sync_save_document(replica.sync, document, 0, NULL), ATHENA_OK);
+    ck_assert_int_eq(athena_sync_verify(replica.sync, &count, NULL), ATHENA_OK);
+    snprintf(path, sizeof path, "%s/replica.db", replica.path);
+    ck_assert_int_eq(sqlite3_open(path, &db), SQLITE_OK);
+    ck_assert_int_eq(sqlite3_exec(db, "UPDATE document SET data = zeroblob(44)", NULL, NULL, NULL),
+                     SQLITE_OK);
+    sqlite3_close(db);
+    uint8_t *loaded;
+    size_t len;
+    ck_assert_int_eq(athena_sync_load_document(replica.sync, &loaded, &len, &count, &error),
+                     ATHENA_INTERNAL);
+    ck_assert_str_eq(error.text, "the saved document: is damaged");
+    ck_assert_ptr_null(loaded);
+    ck_assert_int_eq(athena_sync_verify(replica.sync, &count, &error), ATHENA_INTERNAL);
     support_replica_fini(&replica);
 }
 END_TEST
@@ -88,6 +144,8 @@ int main(void) {
     tcase_add_test(tests, a_saved_document_covers_only_what_is_there);
     tcase_add_test(tests, changes_without_a_key_are_not_replaced);
     tcase_add_test(tests, an_empty_replica_without_a_key_is_replaced);
+    tcase_add_test(tests, a_saved_document_is_sealed);
+    tcase_add_test(tests, a_damaged_document_is_named);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
