@@ -121,6 +121,7 @@ ATHENA_SYNC_EXPORT enum athena_code athena_sync_load_document(struct athena_sync
 struct athena_sync_envelope {
     struct athena_text_view id;
     struct athena_bytes_view data;
+    bool is_quarantined;
 };
 /* Like athena_sync_each, for all changes, those in quarantine included. */
 ATHENA_SYNC_EXPORT enum athena_code
@@ -128,7 +129,7 @@ athena_sync_each_envelope(struct athena_sync *sync,
                           bool (*each)(void *ctx, const struct athena_sync_envelope *envelope),
                           void *ctx, struct athena_error *error);
 /* Takes envelopes of this document over, as received changes; those already held are skipped, and
- * *imported counts the others. All or none: ATHENA_BAD_ID, ATHENA_BAD_ENVELOPE (it does not open)
+ * *imported counts the others. What was in quarantine goes there again. All or none: ATHENA_BAD_ID, ATHENA_BAD_ENVELOPE (it does not open)
  * or ATHENA_CONFLICT (other bytes are held under the id), with the entry's index in error->where,
  * such as "/3". */
 ATHENA_SYNC_EXPORT enum athena_code athena_sync_import(struct athena_sync *sync,

@@ -173,7 +173,8 @@ athena_sync_each_envelope(struct athena_sync *sync,
             code = sync_fail(error, ATHENA_NO_MEMORY, "a change", "out of memory");
             break;
         }
-        struct athena_sync_envelope envelope = {copy.id, copy.data};
+        struct athena_sync_envelope envelope = {copy.id, copy.data,
+                                                found.state == CHANGE_QUARANTINED};
         goes_on = each(ctx, &envelope);
     }
     athena_buf_fini(&copy.bytes);
@@ -198,7 +199,8 @@ static enum athena_code import_one(struct athena_sync *sync,
                                    const struct athena_sync_envelope *envelope, size_t *imported,
                                    struct athena_error *error) {
     struct replica_change held;
-    enum athena_code code = check_readable(sync, envelope, error);
+    enum athena_code code = envelope->is_quarantined ? athena_change_id_check(envelope->id, error)
+                                                     : check_readable(sync, envelope, error);
     if (!code)
         code = replica_find(sync->replica, envelope->id, &held, error);
     if (code)
@@ -211,8 +213,13 @@ static enum athena_code import_one(struct athena_sync *sync,
                                 "holds other bytes under the id");
     }
     struct replica_change change = {.id = envelope->id, .data = envelope->data};
+    const char *reason = NULL;
+    if (envelope->is_quarantined) {
+        change.state = CHANGE_QUARANTINED;
+        reason = "in quarantine where it was exported";
+    }
     (*imported)++;
-    return replica_insert(sync->replica, &change, NULL, NULL, error);
+    return replica_insert(sync->replica, &change, reason, NULL, error);
 }
 
 enum athena_code athena_sync_import(struct athena_sync *sync,
@@ -260,7 +267,7 @@ static enum athena_code verify_change(const struct athena_sync *sync,
     athena_item_hash(hash, change->id, change->data);
     if (memcmp(hash, change->hash, sizeof hash) != 0)
         return damaged(error, change, "its hash is not that of its bytes");
-    struct athena_sync_envelope envelope = {change->id, change->data};
+    struct athena_sync_envelope envelope = {.id = change->id, .data = change->data};
     if (change->state == CHANGE_READABLE && check_readable(sync, &envelope, &why))
         return damaged(error, change, why.text);
     return ATHENA_OK;

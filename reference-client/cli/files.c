@@ -1,6 +1,7 @@
 /* athena-sync export and import: every change as a file, so that nobody is locked in.
  *
- *   TARGET/index.json      {"format":"athena-export-1","doc":...,"changes":[{"id":...,"file":...}]}
+ *   TARGET/index.json {"format":"athena-export-1","doc":...,"changes":[{"id":...,"file":...}]};
+ *                          beside a change that is in quarantine "quarantined":true
  *   TARGET/changes/N.bin   the envelope of one change, exactly as it is stored and sent
  */
 #include "reference-client/cli/cli.h"
@@ -58,6 +59,8 @@ static bool export_one(void *ctx, const struct athena_sync_envelope *envelope) {
     cli_append(&export->index, export->count > 1 ? ",\n{" : "\n{");
     cli_append_string(&export->index, "id", envelope->id.at, envelope->id.len);
     cli_append_string(&export->index, "file", name, strlen(name));
+    if (envelope->is_quarantined)
+        cli_append_boolean(&export->index, "quarantined", true);
     cli_append(&export->index, "}");
     if (export->count % 100 == 0)
         cli_progress("exported", export->count);
@@ -161,6 +164,7 @@ static int load_one(struct import *import, const cJSON *entry) {
         return fail(path, errno ? strerror(errno) : "empty");
     envelope->id = (struct athena_text_view){id, strlen(id)};
     envelope->data = (struct athena_bytes_view){data, len};
+    envelope->is_quarantined = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(entry, "quarantined"));
     import->len++;
     return EXIT_DONE;
 }

@@ -5,12 +5,22 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-void support_replica_init(struct support_replica *replica, const char *url) {
+static void init(struct support_replica *replica, const uint8_t *secret, const char *url) {
     snprintf(replica->folder, sizeof replica->folder, "/tmp/athena-replica-XXXXXX");
     ck_assert_ptr_nonnull(mkdtemp(replica->folder));
     snprintf(replica->path, sizeof replica->path, "%s/r", replica->folder);
-    ck_assert_int_eq(athena_sync_create(replica->path, NULL, url, NULL), ATHENA_OK);
+    ck_assert_int_eq(athena_sync_create(replica->path, secret, url, NULL), ATHENA_OK);
     ck_assert_int_eq(athena_sync_open(&replica->sync, replica->path, NULL, NULL), ATHENA_OK);
+}
+
+void support_replica_init(struct support_replica *replica, const char *url) {
+    init(replica, NULL, url);
+}
+
+void support_replica_join(struct support_replica *replica, const struct support_replica *other) {
+    uint8_t secret[ATHENA_SECRET_BYTES];
+    athena_sync_secret(other->sync, secret);
+    init(replica, secret, NULL);
 }
 
 void support_replica_fini(struct support_replica *replica) {

@@ -12,6 +12,8 @@ struct support_replica {
 
 /* A new document, opened; NULL is a fine url. */
 void support_replica_init(struct support_replica *replica, const char *url);
+/* A replica of the same document. */
+void support_replica_join(struct support_replica *replica, const struct support_replica *other);
 void support_replica_fini(struct support_replica *replica);
 
 #endif

@@ -100,6 +100,53 @@ START_TEST(a_damaged_document_is_named) {
 }
 END_TEST
 
+/* ---- Export and import ---- */
+
+/* Takes over what is exported, as soon as it is; counts in quarantine. */
+struct taking {
+    struct athena_sync *target;
+    unsigned quarantined;
+};
+
+static bool take(void *ctx, const struct athena_sync_envelope *envelope) {
+    struct taking *taking = ctx;
+    size_t imported;
+    taking->quarantined += envelope->is_quarantined;
+    ck_assert_int_eq(athena_sync_import(taking->target, envelope, 1, &imported, NULL), ATHENA_OK);
+    ck_assert_uint_eq(imported, 1);
+    return true;
+}
+
+static bool quarantine_it(void *ctx, const struct athena_sync_change *change) {
+    ck_assert_int_eq(athena_sync_quarantine(ctx, change->id, "a test", NULL), ATHENA_OK);
+    return false;
+}
+
+START_TEST(an_export_takes_the_quarantine_along) {
+    struct support_replica from;
+    struct support_replica to;
+    struct athena_sync_status before;
+    struct athena_sync_status after;
+    support_replica_init(&from, NULL);
+    add_one(from.sync);
+    add_one(from.sync);
+    ck_assert_int_eq(athena_sync_each(from.sync, 0, quarantine_it, from.sync, NULL), ATHENA_OK);
+    support_replica_join(&to, &from);
+    struct taking taking = {.target = to.sync};
+    ck_assert_int_eq(athena_sync_each_envelope(from.sync, take, &taking, NULL), ATHENA_OK);
+    ck_assert_uint_eq(taking.quarantined, 1);
+    ck_assert_int_eq(athena_sync_get_status(from.sync, &before, NULL), ATHENA_OK);
+    ck_assert_int_eq(athena_sync_get_status(to.sync, &after, NULL), ATHENA_OK);
+    ck_assert_uint_eq(after.changes, 1);
+    ck_assert_uint_eq(after.quarantined, 1);
+    ck_assert(athena_digest_equal(&before.digest, &after.digest));
+    support_replica_fini(&to);
+    support_replica_fini(&from);
+}
+END_TEST
+
+/* ---- Folders ---- */
+
 /* A key that is lost here may be on another device. */
 START_TEST(changes_without_a_key_are_not_replaced) {
     struct support_replica replica;
@@ -146,6 +193,7 @@ int main(void) {
     tcase_add_test(tests, an_empty_replica_without_a_key_is_replaced);
     tcase_add_test(tests, a_saved_document_is_sealed);
     tcase_add_test(tests, a_damaged_document_is_named);
+    tcase_add_test(tests, an_export_takes_the_quarantine_along);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
