@@ -72,7 +72,7 @@ static void show_help(FILE *out) {
                 commands[i].help);
     fprintf(out, "\nOptions\n");
     for (size_t i = 0; i < OPTION_COUNT; i++)
-        fprintf(out, "  %s %s\n        %s\n", options[i].name,
+        fprintf(out, "  %s%s%s\n        %s\n", options[i].name, options[i].argument ? " " : "",
                 options[i].argument ? options[i].argument : "", options[i].help);
     fprintf(out, "  --help, --version\n\n"
                  "Exit status: 0 done, 1 failed, 2 usage, 3 not in sync, 4 key locked,\n"
