@@ -289,14 +289,19 @@ enum athena_code athena_sync_add(struct athena_sync *sync,
 
 /* ---- Status ---- */
 
+enum athena_code athena_sync_get_url(struct athena_sync *sync,
+                                     char url[static ATHENA_SYNC_URL_BYTES],
+                                     struct athena_error *error) {
+    return replica_get_text(sync->replica, "url", url, ATHENA_SYNC_URL_BYTES, error);
+}
+
 enum athena_code athena_sync_get_status(struct athena_sync *sync, struct athena_sync_status *status,
                                         struct athena_error *error) {
     struct athena_url url;
     struct replica_server server = {0};
     struct replica_counts counts;
     *status = (struct athena_sync_status){0};
-    enum athena_code code =
-        replica_get_text(sync->replica, "url", status->url, sizeof status->url, error);
+    enum athena_code code = athena_sync_get_url(sync, status->url, error);
     status->has_server = !code && athena_url_parse(&url, sync_view(status->url), NULL) == ATHENA_OK;
     if (status->has_server)
         code = replica_server(sync->replica, sync_view(url.authority), &server, error);

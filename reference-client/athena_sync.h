@@ -143,6 +143,13 @@ ATHENA_SYNC_EXPORT enum athena_code athena_sync_verify(struct athena_sync *sync,
 
 /* ---- Status ---- */
 
+enum { ATHENA_SYNC_URL_BYTES = 1024 };
+
+/* The remembered URL, NUL-terminated; "" for none. */
+ATHENA_SYNC_EXPORT enum athena_code athena_sync_get_url(struct athena_sync *sync,
+                                                        char url[static ATHENA_SYNC_URL_BYTES],
+                                                        struct athena_error *error);
+
 struct athena_sync_status {
     uint64_t changes; /* readable */
     uint64_t quarantined;
@@ -153,10 +160,11 @@ struct athena_sync_status {
     uint64_t conflicts;          /* changes of which it holds other bytes */
     struct athena_digest known;  /* what the server is known to hold */
     bool is_connected;
-    bool is_in_sync; /* connected, resumed, nothing pending, nothing unanswered */
-    bool has_cursor; /* a resume with this server has been completed once */
-    char url[1024];  /* the remembered one, "" for none */
+    bool is_in_sync;                 /* connected, resumed, nothing pending, nothing unanswered */
+    bool has_cursor;                 /* a resume with this server has been completed once */
+    char url[ATHENA_SYNC_URL_BYTES]; /* the remembered one, "" for none */
 };
+/* Adds up the hashes of all changes: what a person asks for, not what a loop does. */
 ATHENA_SYNC_EXPORT enum athena_code athena_sync_get_status(struct athena_sync *sync,
                                                            struct athena_sync_status *status,
                                                            struct athena_error *error);

@@ -114,10 +114,10 @@ struct athena_sync *cli_open(const struct arguments *arguments, int *status) {
 }
 
 void cli_warn_of_clear_text(struct athena_sync *sync) {
-    struct athena_sync_status status;
+    char text[ATHENA_SYNC_URL_BYTES];
     struct athena_url url;
-    if (athena_sync_get_status(sync, &status, NULL) ||
-        athena_url_parse(&url, (struct athena_text_view){status.url, strlen(status.url)}, NULL))
+    if (athena_sync_get_url(sync, text, NULL) ||
+        athena_url_parse(&url, (struct athena_text_view){text, strlen(text)}, NULL))
         return;
     bool is_loopback =
         strcmp(url.host, "localhost") == 0 || strcmp(url.host, "::1") == 0 ||

@@ -555,13 +555,13 @@ static enum athena_code replay(struct watch *w, struct athena_error *error) {
 
 static int run(struct watch *w, const struct arguments *arguments) {
     struct athena_error error;
-    struct athena_sync_status status;
+    char url[ATHENA_SYNC_URL_BYTES];
     if (!arguments->skips_replay && replay(w, &error))
         return cli_fail("cannot read the replica", &error);
     say_ready(w);
-    if (athena_sync_get_status(w->sync, &status, &error))
+    if (athena_sync_get_url(w->sync, url, &error))
         return cli_fail("cannot read the replica", &error);
-    bool connects = !arguments->is_offline && (arguments->url || *status.url);
+    bool connects = !arguments->is_offline && (arguments->url || *url);
     if (connects && start_connecting(w, &error))
         return cli_fail("cannot connect", &error);
     loop(w);
