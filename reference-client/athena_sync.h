@@ -129,9 +129,9 @@ athena_sync_each_envelope(struct athena_sync *sync,
                           bool (*each)(void *ctx, const struct athena_sync_envelope *envelope),
                           void *ctx, struct athena_error *error);
 /* Takes envelopes of this document over, as received changes; those already held are skipped, and
- * *imported counts the others. What was in quarantine goes there again. All or none: ATHENA_BAD_ID, ATHENA_BAD_ENVELOPE (it does not open)
- * or ATHENA_CONFLICT (other bytes are held under the id), with the entry's index in error->where,
- * such as "/3". */
+ * *imported counts the others. What was in quarantine goes there again. All or none: ATHENA_BAD_ID,
+ * ATHENA_BAD_ENVELOPE (it does not open) or ATHENA_CONFLICT (other bytes are held under the id),
+ * with the entry's index in error->where, such as "/3". */
 ATHENA_SYNC_EXPORT enum athena_code athena_sync_import(struct athena_sync *sync,
                                                        const struct athena_sync_envelope *envelopes,
                                                        size_t len, size_t *imported,
