@@ -239,21 +239,6 @@ static const char *collect_changes(struct watch *w, const cJSON *command) {
     return fault;
 }
 
-/* Takes the command over: its texts are needed until the batch is stored. */
-static void collect_add(struct watch *w, cJSON *command) {
-    size_t first = w->changes_len;
-    const char *fault = reserve((void **)&w->adds, &w->adds_capacity, w->adds_len, sizeof *w->adds)
-                            ? collect_changes(w, command)
-                            : "out of memory";
-    if (fault) {
-        w->changes_len = first;
-        answer_wrong(w, command, "changes", fault);
-        cJSON_Delete(command);
-        return;
-    }
-    w->adds[w->adds_len++] = (struct pending_add){command, first, w->changes_len - first};
-}
-
 struct stored {
     struct watch *watch;
     size_t add;  /* whose change comes next */
@@ -301,6 +286,22 @@ static void store_adds(struct watch *w) {
         cJSON_Delete(w->adds[i].command);
     w->adds_len = 0;
     w->changes_len = 0;
+}
+
+/* Takes the command over: its texts are needed until the batch is stored. */
+static void collect_add(struct watch *w, cJSON *command) {
+    size_t first = w->changes_len;
+    const char *fault = reserve((void **)&w->adds, &w->adds_capacity, w->adds_len, sizeof *w->adds)
+                            ? collect_changes(w, command)
+                            : "out of memory";
+    if (fault) {
+        w->changes_len = first;
+        store_adds(w); /* those before it are answered before it */
+        answer_wrong(w, command, "changes", fault);
+        cJSON_Delete(command);
+        return;
+    }
+    w->adds[w->adds_len++] = (struct pending_add){command, first, w->changes_len - first};
 }
 
 /* ---- The other commands ---- */
