@@ -6,8 +6,7 @@
 #define REFERENCE_CLIENT_TESTS_SUPPORT_SESSION_H
 
 #include "reference-client/session.h"
-
-#include <check.h>
+#include "reference-client/tests/support_main.h"
 
 enum { RIG_CHANGES = 8, RIG_SENT_MAX = 64, RIG_EVENTS_MAX = 64 };
 
@@ -91,14 +90,5 @@ void rig_pass(struct rig *rig, uint64_t ms);
 unsigned rig_count(const struct rig *rig, enum athena_sync_event_type type);
 const struct rig_event *rig_event(const struct rig *rig, enum athena_sync_event_type type);
 void rig_forget(struct rig *rig);
-
-/* A test, and how often it is run, each time with another _i. */
-struct support_test {
-    const TTest *test;
-    int times;
-};
-/* Runs tests as one suite; the exit status for main. */
-int support_run(const char *name, const struct support_test *tests, size_t len,
-                void (*set_up)(void), void (*tear_down)(void));
 
 #endif

@@ -1,4 +1,5 @@
 /* Connecting through the public face, to addresses where no server of the protocol is. */
+#include "reference-client/tests/support_main.h"
 #include "reference-client/tests/support_replica.h"
 
 #include <arpa/inet.h>
@@ -189,16 +190,11 @@ START_TEST(unusable_certificates_to_trust_are_refused) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("connect");
-    TCase *tests = tcase_create("connect");
-    tcase_add_test(tests, a_refused_url_leaves_the_connection);
-    tcase_add_test(tests, an_untrusted_certificate_is_named);
-    tcase_add_test(tests, given_certificates_stand_in_place_of_the_systems);
-    tcase_add_test(tests, unusable_certificates_to_trust_are_refused);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    const struct support_test tests[] = {
+        {a_refused_url_leaves_the_connection, 1},
+        {an_untrusted_certificate_is_named, 1},
+        {given_certificates_stand_in_place_of_the_systems, 1},
+        {unusable_certificates_to_trust_are_refused, 1},
+    };
+    return support_run("connect", tests, sizeof tests / sizeof tests[0], NULL, NULL);
 }

@@ -1,4 +1,5 @@
 /* What a folder holds: the saved document, and changes whose key is missing. */
+#include "reference-client/tests/support_main.h"
 #include "reference-client/tests/support_replica.h"
 
 #include <check.h>
@@ -186,18 +187,13 @@ START_TEST(an_empty_replica_without_a_key_is_replaced) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("contents");
-    TCase *tests = tcase_create("contents");
-    tcase_add_test(tests, a_saved_document_covers_only_what_is_there);
-    tcase_add_test(tests, changes_without_a_key_are_not_replaced);
-    tcase_add_test(tests, an_empty_replica_without_a_key_is_replaced);
-    tcase_add_test(tests, a_saved_document_is_sealed);
-    tcase_add_test(tests, a_damaged_document_is_named);
-    tcase_add_test(tests, an_export_takes_the_quarantine_along);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    const struct support_test tests[] = {
+        {a_saved_document_covers_only_what_is_there, 1},
+        {changes_without_a_key_are_not_replaced, 1},
+        {an_empty_replica_without_a_key_is_replaced, 1},
+        {a_saved_document_is_sealed, 1},
+        {a_damaged_document_is_named, 1},
+        {an_export_takes_the_quarantine_along, 1},
+    };
+    return support_run("contents", tests, sizeof tests / sizeof tests[0], NULL, NULL);
 }
