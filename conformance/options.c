@@ -36,6 +36,9 @@ static const char HELP[] =
     "  --jobs N              scenarios side by side (four for each processor)\n"
     "  --seed N              repeat the generated values of an earlier run\n"
     "\n"
+    "What to write\n"
+    "  --report FORMAT=FILE  tap, junit or json, to a file; may be repeated\n"
+    "\n"
     "Where things are\n"
     "  --scenarios FOLDER    scenario files and their schema\n"
     "  --spec FOLDER         the specification and its message schemas\n"
@@ -85,6 +88,7 @@ enum {
     OPT_TIMEOUT,
     OPT_JOBS,
     OPT_SEED,
+    OPT_REPORT,
     OPT_SCENARIOS,
     OPT_SPEC,
     OPT_HELP
@@ -103,6 +107,7 @@ static const struct option LONG_OPTIONS[] = {
     {"timeout", required_argument, NULL, OPT_TIMEOUT},
     {"jobs", required_argument, NULL, OPT_JOBS},
     {"seed", required_argument, NULL, OPT_SEED},
+    {"report", required_argument, NULL, OPT_REPORT},
     {"scenarios", required_argument, NULL, OPT_SCENARIOS},
     {"spec", required_argument, NULL, OPT_SPEC},
     {"help", no_argument, NULL, OPT_HELP},
@@ -137,6 +142,18 @@ static enum options_result read_header(struct options *options, const char *text
     return OPTIONS_RUN;
 }
 
+static enum options_result read_report(struct options *options, const char *text) {
+    size_t len = strcspn(text, "=");
+    const struct format *format = format_find(text, len);
+    if (format == NULL || text[len] == '\0' || text[len + 1] == '\0')
+        return wrong("--report %s is not FORMAT=FILE with a format of tap, junit and json", text);
+    if (options->reports_len == OPTIONS_REPORTS_MAX)
+        return wrong("%s", "more than 8 reports asked for");
+    options->reports[options->reports_len].format = format;
+    options->reports[options->reports_len++].file = text + len + 1;
+    return OPTIONS_RUN;
+}
+
 static enum options_result read_value(struct options *options, int option, const char *text) {
     double number = 0;
     switch (option) {
@@ -145,6 +162,8 @@ static enum options_result read_value(struct options *options, int option, const
     case OPT_TOKEN:
         add_header(options, "Authorization: Bearer ", text);
         return OPTIONS_RUN;
+    case OPT_REPORT:
+        return read_report(options, text);
     case OPT_LIST:
         options->list = true;
         return OPTIONS_RUN;

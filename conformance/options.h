@@ -2,9 +2,10 @@
 #ifndef CONFORM_OPTIONS_H
 #define CONFORM_OPTIONS_H
 
+#include "conformance/format.h"
 #include "conformance/target.h"
 
-enum { OPTIONS_SELECTORS_MAX = 64 };
+enum { OPTIONS_SELECTORS_MAX = 64, OPTIONS_REPORTS_MAX = 8 };
 
 struct options {
     struct target_options target;
@@ -14,6 +15,11 @@ struct options {
     const char *requirement;
     const char *selectors[OPTIONS_SELECTORS_MAX]; /* names, globs or paths */
     size_t selectors_len;
+    struct {
+        const struct format *format;
+        const char *file;
+    } reports[OPTIONS_REPORTS_MAX]; /* beside the terminal's */
+    size_t reports_len;
     uint64_t seed;
     bool seed_given;
     int timeout_ms;

@@ -29,6 +29,7 @@ static const char *paint(const struct report *report, const char *colour) {
 void report_begin(struct report *report, const struct options *options, const struct spec *spec,
                   const char *program, size_t scenarios) {
     *report = (struct report){.out = stdout,
+                              .run = result_begin(options),
                               .colour = isatty(STDOUT_FILENO) && getenv("NO_COLOR") == NULL,
                               .options = options,
                               .spec = spec,
@@ -71,20 +72,26 @@ static bool is_in_catalog(const struct report *report, const struct scenario *sc
     return true;
 }
 
-/* Tokens are not repeated: a report may be shown to others. */
-static void print_replay(const struct report *report, const struct scenario *scenario) {
+/* Tokens are not repeated: a report may be shown to others. free() it. */
+static char *replay_text(const struct report *report, const struct scenario *scenario) {
     const struct target_options *target = &report->options->target;
-    fprintf(report->out, "    replay: %s server", report->program);
-    print_option(report->out, "--url", target->url);
-    print_option(report->out, "--exec", target->command);
-    print_option(report->out, "--authority", target->authority);
+    char *text = NULL;
+    size_t len = 0;
+    FILE *out = open_memstream(&text, &len);
+    if (out == NULL)
+        return memory_copy_text("");
+    fprintf(out, "%s server", report->program);
+    print_option(out, "--url", target->url);
+    print_option(out, "--exec", target->command);
+    print_option(out, "--authority", target->authority);
     if (target->headers != NULL)
-        fputs(" --header ...", report->out);
-    print_option(report->out, "--scenarios", report->options->scenarios);
-    print_option(report->out, "--spec", report->options->spec);
-    fprintf(report->out, " --seed %llu", (unsigned long long)report->options->seed);
-    print_quoted(report->out, is_in_catalog(report, scenario) ? scenario->name : scenario->path);
-    fputc('\n', report->out);
+        fputs(" --header ...", out);
+    print_option(out, "--scenarios", report->options->scenarios);
+    print_option(out, "--spec", report->options->spec);
+    fprintf(out, " --seed %llu", (unsigned long long)report->options->seed);
+    print_quoted(out, is_in_catalog(report, scenario) ? scenario->name : scenario->path);
+    fclose(out);
+    return text;
 }
 
 static void print_part(const struct report *report, const char *name, const char *text) {
@@ -123,7 +130,7 @@ static void print_requirement(const struct report *report, const struct verdict 
 }
 
 static void print_details(const struct report *report, const struct scenario *scenario,
-                          const struct verdict *verdict) {
+                          const struct verdict *verdict, const char *replay) {
     print_requirement(report, verdict);
     print_part(report, "problem", verdict->message);
     print_part(report, "expected", verdict->expected);
@@ -134,11 +141,15 @@ static void print_details(const struct report *report, const struct scenario *sc
     const char *why = cJSON_GetStringValue(cJSON_GetObjectItem(scenario->json, "why"));
     print_part(report, "why", why);
     print_transcript(report, verdict);
-    print_replay(report, scenario);
+    fprintf(report->out, "    replay: %s\n", replay);
 }
 
 void report_scenario(struct report *report, const struct scenario *scenario,
                      const struct verdict *verdict) {
+    const char *sentence =
+        verdict->requirement != NULL ? spec_sentence(report->spec, verdict->requirement) : NULL;
+    char *replay = replay_text(report, scenario);
+    result_add(report->run, scenario, verdict, sentence, replay);
     report->counts[verdict->status]++;
     report->checks += verdict->checks;
     report->green = report->green && verdict_is_green(verdict);
@@ -146,10 +157,11 @@ void report_scenario(struct report *report, const struct scenario *scenario,
             MARKS[verdict->status], paint(report, PLAIN), scenario->name, verdict->ms,
             scenario->title);
     if (verdict->status == VERDICT_FAIL || verdict->status == VERDICT_HARNESS_ERROR)
-        print_details(report, scenario, verdict);
+        print_details(report, scenario, verdict, replay);
     else if (verdict->status != VERDICT_PASS)
         print_part(report, "because", verdict->message);
     fflush(report->out);
+    free(replay);
 }
 
 /* ---- The run --------------------------------------------------------------------------------- */
@@ -160,6 +172,7 @@ void report_trouble(struct report *report, const char *format, ...) {
     char *text = memory_format_list(format, arguments);
     va_end(arguments);
     report->green = false;
+    result_add_trouble(report->run, text);
     fprintf(report->out, "%s%s%s\n", paint(report, RED), text, paint(report, PLAIN));
     free(text);
 }
@@ -186,7 +199,9 @@ int report_end(struct report *report, size_t skipped, double seconds) {
     fprintf(report->out, "%u checks in %.2f s: %s%s%s\n", report->checks, seconds,
             paint(report, good ? GREEN : RED), verdict_of_run(report, skipped),
             paint(report, PLAIN));
-    if (good)
-        return 0;
-    return report->counts[VERDICT_FAIL] > 0 ? 1 : 3;
+    int status = good ? 0 : report->counts[VERDICT_FAIL] > 0 ? 1 : 3;
+    result_end(report->run, skipped, seconds, verdict_of_run(report, skipped), status);
+    bool written = result_write(report->run, report->options);
+    cJSON_Delete(report->run);
+    return written ? status : 3;
 }

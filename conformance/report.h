@@ -1,8 +1,12 @@
-/* What a person reads on the terminal: one line a scenario, failures with everything needed. */
+/*
+ * What a person reads on the terminal: one line a scenario, failures with everything needed. The
+ * other reports are written at the end.
+ */
 #ifndef CONFORM_REPORT_H
 #define CONFORM_REPORT_H
 
 #include "conformance/options.h"
+#include "conformance/result.h"
 #include "conformance/scenario.h"
 #include "conformance/spec.h"
 #include "conformance/verdict.h"
@@ -11,6 +15,7 @@
 
 struct report {
     FILE *out;
+    cJSON *run; /* the result model */
     bool colour;
     const struct options *options;
     const struct spec *spec;

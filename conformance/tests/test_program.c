@@ -142,6 +142,10 @@ START_TEST(wrong_usage) {
            "--seed -1");
     expect((char *[]){"athena-conform", "server", "--url", "ws://x/", "--header", "x", NULL}, 2,
            "NAME: VALUE");
+    expect((char *[]){"athena-conform", "server", "--url", "ws://x/", "--report", "xml=f", NULL}, 2,
+           "--report xml=f");
+    expect((char *[]){"athena-conform", "server", "--url", "ws://x/", "--report", "tap=", NULL}, 2,
+           "--report tap=");
     expect((char *[]){"athena-conform", "server", "--url", "http://x/", NULL}, 3,
            "must begin with ws://");
     expect((char *[]){"athena-conform", "server", "--url", "ws://x/", "nothing/at-all", NULL}, 3,
