@@ -6,25 +6,36 @@
  *      {"name", "family", "title", "why", "path", "requirements": [ID, ...], "status", "checks",
  *       "ms", "line", "replay", and of those that are not green, where there is one:
  *       "requirement", "sentence", "message", "expected", "received", "step", "server_log",
- *       "transcript": [TEXT, ...]}, ...]}
+ *       "transcript": [TEXT, ...]}, ...],
+ *    "requirements": {ID: SENTENCE, ...}}
+ *
+ * With a report that shows them, scenarios that passed have a transcript, too.
  */
 #ifndef CONFORM_FORMAT_H
 #define CONFORM_FORMAT_H
 
 #include <cjson/cJSON.h>
+#include <stdbool.h>
 #include <stdio.h>
 
 struct format;
 
 /* NULL when there is none of that name. */
 const struct format *format_find(const char *name, size_t len);
+/* Whether it is worth more with the transcripts of what passed. */
+bool format_shows_transcripts(const struct format *format);
 void format_write(const struct format *format, const cJSON *run, FILE *out);
 
 /* For the writers: a member's text, or "". */
 const char *format_text(const cJSON *object, const char *name);
 double format_number(const cJSON *object, const char *name);
 
+/* Text that is fit for XML and HTML; what these cannot hold becomes a question mark. */
+void format_write_escaped(FILE *out, const char *text);
+
 void format_write_tap(const cJSON *run, FILE *out);
 void format_write_junit(const cJSON *run, FILE *out);
+void format_write_html(const cJSON *run, FILE *out);
+void format_write_sequence(const cJSON *transcript, FILE *out); /* an SVG drawing of it */
 
 #endif

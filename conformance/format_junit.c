@@ -3,28 +3,9 @@
 
 #include <string.h>
 
-/* Text that is fit for XML; what XML cannot hold becomes a question mark. */
-static void write_escaped(FILE *out, const char *text) {
-    for (; *text != '\0'; text++) {
-        unsigned char byte = (unsigned char)*text;
-        if (byte == '&')
-            fputs("&amp;", out);
-        else if (byte == '<')
-            fputs("&lt;", out);
-        else if (byte == '>')
-            fputs("&gt;", out);
-        else if (byte == '"')
-            fputs("&quot;", out);
-        else if (byte == '\n')
-            fputs("&#10;", out);
-        else
-            fputc(byte < 0x20 && byte != '\t' ? '?' : byte, out);
-    }
-}
-
 static void write_attribute(FILE *out, const char *name, const char *value) {
     fprintf(out, " %s=\"", name);
-    write_escaped(out, value);
+    format_write_escaped(out, value);
     fputc('"', out);
 }
 
@@ -32,7 +13,7 @@ static void write_line(FILE *out, const char *name, const char *text) {
     if (*text == '\0')
         return;
     fprintf(out, "%s: ", name);
-    write_escaped(out, text);
+    format_write_escaped(out, text);
     fputc('\n', out);
 }
 
@@ -44,7 +25,7 @@ static void write_details(FILE *out, const cJSON *scenario) {
     write_line(out, "step", format_text(scenario, "step"));
     write_line(out, "replay", format_text(scenario, "replay"));
     cJSON_ArrayForEach(line, cJSON_GetObjectItemCaseSensitive(scenario, "transcript")) {
-        write_escaped(out, line->valuestring);
+        format_write_escaped(out, line->valuestring);
         fputc('\n', out);
     }
 }

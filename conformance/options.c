@@ -37,7 +37,7 @@ static const char HELP[] =
     "  --seed N              repeat the generated values of an earlier run\n"
     "\n"
     "What to write\n"
-    "  --report FORMAT=FILE  tap, junit or json, to a file; may be repeated\n"
+    "  --report FORMAT=FILE  tap, junit, json or html, to a file; may be repeated\n"
     "\n"
     "Where things are\n"
     "  --scenarios FOLDER    scenario files and their schema\n"
@@ -146,9 +146,11 @@ static enum options_result read_report(struct options *options, const char *text
     size_t len = strcspn(text, "=");
     const struct format *format = format_find(text, len);
     if (format == NULL || text[len] == '\0' || text[len + 1] == '\0')
-        return wrong("--report %s is not FORMAT=FILE with a format of tap, junit and json", text);
+        return wrong("--report %s is not FORMAT=FILE with a format of tap, junit, json and html",
+                     text);
     if (options->reports_len == OPTIONS_REPORTS_MAX)
         return wrong("%s", "more than 8 reports asked for");
+    options->keeps_transcripts |= format_shows_transcripts(format);
     options->reports[options->reports_len].format = format;
     options->reports[options->reports_len++].file = text + len + 1;
     return OPTIONS_RUN;

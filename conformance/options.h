@@ -20,6 +20,7 @@ struct options {
         const char *file;
     } reports[OPTIONS_REPORTS_MAX]; /* beside the terminal's */
     size_t reports_len;
+    bool keeps_transcripts; /* a report shows those of what passed */
     uint64_t seed;
     bool seed_given;
     int timeout_ms;

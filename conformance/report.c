@@ -29,7 +29,7 @@ static const char *paint(const struct report *report, const char *colour) {
 void report_begin(struct report *report, const struct options *options, const struct spec *spec,
                   const char *program, size_t scenarios) {
     *report = (struct report){.out = stdout,
-                              .run = result_begin(options),
+                              .run = result_begin(options, spec_sentences(spec)),
                               .colour = isatty(STDOUT_FILENO) && getenv("NO_COLOR") == NULL,
                               .options = options,
                               .spec = spec,

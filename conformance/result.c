@@ -12,7 +12,7 @@ static cJSON *member(cJSON *run, const char *name) {
     return cJSON_GetObjectItemCaseSensitive(run, name);
 }
 
-cJSON *result_begin(const struct options *options) {
+cJSON *result_begin(const struct options *options, cJSON *requirements) {
     const struct target_options *target = &options->target;
     char seed[24];
     cJSON *run = cJSON_CreateObject();
@@ -25,6 +25,7 @@ cJSON *result_begin(const struct options *options) {
     cJSON_AddObjectToObject(run, "counts");
     cJSON_AddArrayToObject(run, "troubles");
     cJSON_AddArrayToObject(run, "scenarios");
+    cJSON_AddItemToObject(run, "requirements", requirements);
     return run;
 }
 

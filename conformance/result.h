@@ -6,8 +6,8 @@
 #include "conformance/scenario.h"
 #include "conformance/verdict.h"
 
-/* cJSON_Delete it. */
-cJSON *result_begin(const struct options *options);
+/* Takes the object of all requirements over. cJSON_Delete what it returns. */
+cJSON *result_begin(const struct options *options, cJSON *requirements);
 /* `sentence` is that of the verdict's requirement, or NULL. */
 void result_add(cJSON *run, const struct scenario *scenario, const struct verdict *verdict,
                 const char *sentence, const char *replay);

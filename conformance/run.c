@@ -323,9 +323,9 @@ static void play(struct run *run) {
 
 static void add_evidence(struct run *run) {
     run->verdict.ms = (double)(clock_now_us() - run->transcript.start_us) / 1000;
-    if (run->verdict.status == VERDICT_PASS)
+    if (run->verdict.status == VERDICT_PASS && !run->keeps_transcripts)
         return;
-    if (run->owns_server) {
+    if (run->owns_server && run->verdict.status != VERDICT_PASS) {
         char *death = target_describe_death(run->target);
         if (death != NULL)
             transcript_add(&run->transcript, "server", TRANSCRIPT_EVENT, "ended with %s", death);
@@ -351,6 +351,7 @@ struct verdict run_scenario(const struct scenario *scenario, const struct run_op
     run->target = options->target;
     run->owns_server = options->owns_server;
     run->timeout_ms = options->timeout_ms;
+    run->keeps_transcripts = options->keeps_transcripts;
     run->deadline_us = clock_now_us() + (int64_t)options->timeout_ms * 1000;
     entropy_init(&run->entropy, options->seed, scenario->name);
     run->scope = (struct scope){cJSON_CreateObject(), &run->entropy};

@@ -48,6 +48,7 @@ struct run {
     bool owns_server; /* may stop and kill it */
     int64_t deadline_us;
     int timeout_ms;
+    bool keeps_transcripts;
     struct entropy entropy;
     struct scope scope;
     struct transcript transcript;
@@ -65,6 +66,7 @@ struct run_options {
     bool owns_server;
     uint64_t seed;
     int timeout_ms;
+    bool keeps_transcripts; /* also of what passes */
 };
 
 /* Plays the scenario. The verdict is the caller's: verdict_fini. */

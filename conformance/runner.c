@@ -57,8 +57,12 @@ static struct verdict plain_verdict(enum verdict_status status, char *message) {
 
 static struct run_options run_options(const struct runner *runner, struct target *target,
                                       bool owns_server) {
-    return (struct run_options){runner->spec, target, owns_server, runner->options->seed,
-                                runner->options->timeout_ms};
+    return (struct run_options){runner->spec,
+                                target,
+                                owns_server,
+                                runner->options->seed,
+                                runner->options->timeout_ms,
+                                runner->options->keeps_transcripts};
 }
 
 static struct verdict run_with_own_server(const struct runner *runner,

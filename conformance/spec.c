@@ -101,6 +101,13 @@ const char *spec_sentence(const struct spec *spec, const char *requirement) {
 static const char *const FROM_SERVER[] = {"welcome", "opened",  "listed", "got",
                                           "pushed",  "changed", "closed", "error"};
 
+cJSON *spec_sentences(const struct spec *spec) {
+    cJSON *all = cJSON_CreateObject();
+    for (size_t i = 0; i < spec->sentences_len; i++)
+        cJSON_AddStringToObject(all, spec->sentences[i].id, spec->sentences[i].text);
+    return all;
+}
+
 bool spec_check_message(const struct spec *spec, const cJSON *message, struct schema_fault *fault) {
     const char *type = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(message, "type"));
     *fault = (struct schema_fault){0};

@@ -13,6 +13,9 @@ void spec_free(struct spec *spec);
 /* The sentence of a requirement ("ASP-PUSH-3"), on one line; NULL when there is none. Borrowed. */
 const char *spec_sentence(const struct spec *spec, const char *requirement);
 
+/* All of them, an object of id and sentence in the order of the text; cJSON_Delete it. */
+cJSON *spec_sentences(const struct spec *spec);
+
 /* Checks one message from a server against the schema of its type. */
 bool spec_check_message(const struct spec *spec, const cJSON *message, struct schema_fault *fault);
 
