@@ -22,6 +22,7 @@ enum {
     MEMORY_KIB_MAX = 4 * 1024 * 1024,
     PASSES_MAX = 64,
 };
+#define LOCKED "argon2id " /* what a line of the second form begins with */
 
 static enum athena_code fail(struct athena_error *error, enum athena_code code, const char *what,
                              const char *why) {
@@ -64,26 +65,28 @@ static enum athena_code lock(char line[static LINE_MAX_BYTES],
         return code;
     crypto_secretbox_easy(box, secret, ATHENA_SECRET_BYTES, nonce, key);
     sodium_memzero(key, sizeof key);
-    int len = snprintf(line, LINE_MAX_BYTES, "argon2id %u %u ", memory_kib, passes);
+    int len = snprintf(line, LINE_MAX_BYTES, LOCKED "%u %u ", memory_kib, passes);
     encode(line + len, bytes, sizeof bytes);
     return ATHENA_OK;
+}
+
+/* Digits and a space; false beyond the bounds. */
+static bool parse_number(const char **at, unsigned min, unsigned max, unsigned *number) {
+    unsigned value = 0;
+    const char *digit = *at;
+    for (; *digit >= '0' && *digit <= '9' && value <= max; digit++)
+        value = value * 10 + (unsigned)(*digit - '0');
+    *at = digit + 1;
+    *number = value;
+    return *digit == ' ' && value >= min && value <= max;
 }
 
 /* "argon2id MEMORY PASSES TEXT", with numbers that a device can bear. */
 static bool parse_locked(const char *line, unsigned *memory_kib, unsigned *passes,
                          const char **text) {
-    static const char kind[] = "argon2id ";
-    char *end;
-    if (strncmp(line, kind, sizeof kind - 1) != 0)
-        return false;
-    unsigned long memory = strtoul(line + sizeof kind - 1, &end, 10);
-    unsigned long count = strtoul(end, &end, 10);
-    if (*end != ' ' || memory > MEMORY_KIB_MAX || count > PASSES_MAX)
-        return false;
-    *memory_kib = (unsigned)memory;
-    *passes = (unsigned)count;
-    *text = end + 1;
-    return true;
+    *text = line + sizeof LOCKED - 1;
+    return parse_number(text, crypto_pwhash_MEMLIMIT_MIN / 1024, MEMORY_KIB_MAX, memory_kib) &&
+           parse_number(text, crypto_pwhash_OPSLIMIT_MIN, PASSES_MAX, passes);
 }
 
 static enum athena_code unlock(uint8_t secret[static ATHENA_SECRET_BYTES], const char *line,
@@ -112,7 +115,7 @@ static enum athena_code unlock(uint8_t secret[static ATHENA_SECRET_BYTES], const
 /* ---- Files ---- */
 
 static bool write_file(const char *path, const char *line) {
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0)
         return false;
     size_t len = strlen(line);
@@ -133,18 +136,32 @@ static bool flush_folder(const char *path) {
     return ok;
 }
 
+/* What fails leaves neither a partial file, since a secret is in it, nor another errno. */
+static bool replace_file(const char *path, const char *line) {
+    char partial[4096];
+    int len = snprintf(partial, sizeof partial, "%s.new", path);
+    if (len < 0 || (size_t)len >= sizeof partial) {
+        errno = ENAMETOOLONG;
+        return false;
+    }
+    unlink(partial); /* of an attempt that was killed, whoever may read it */
+    if (write_file(partial, line) && rename(partial, path) == 0)
+        return flush_folder(path);
+    int number = errno;
+    unlink(partial);
+    errno = number;
+    return false;
+}
+
 enum athena_code key_save(const char *path, const uint8_t secret[static ATHENA_SECRET_BYTES],
                           const char *passphrase, struct athena_error *error) {
     char line[LINE_MAX_BYTES];
-    char partial[4096];
     enum athena_code code = ATHENA_OK;
     if (passphrase)
         code = lock(line, secret, passphrase, error);
     else
         encode(line, secret, ATHENA_SECRET_BYTES);
-    int len = snprintf(partial, sizeof partial, "%s.new", path);
-    if (!code && (len < 0 || (size_t)len >= sizeof partial || !write_file(partial, line) ||
-                  rename(partial, path) != 0 || !flush_folder(path)))
+    if (!code && !replace_file(path, line))
         code = fail(error, ATHENA_UNAVAILABLE, "cannot be written", strerror(errno));
     sodium_memzero(line, sizeof line);
     return code;
@@ -161,16 +178,9 @@ static bool read_line(const char *path, char line[static LINE_MAX_BYTES]) {
     return ok;
 }
 
-bool key_is_locked(const char *path) {
-    char line[LINE_MAX_BYTES];
-    bool locked = read_line(path, line) && strncmp(line, "argon2id ", 9) == 0;
-    sodium_memzero(line, sizeof line);
-    return locked;
-}
-
 static enum athena_code parse(uint8_t secret[static ATHENA_SECRET_BYTES], const char *line,
                               const char *passphrase, struct athena_error *error) {
-    if (strncmp(line, "argon2id ", 9) == 0)
+    if (strncmp(line, LOCKED, sizeof LOCKED - 1) == 0)
         return passphrase ? unlock(secret, line, passphrase, error)
                           : fail(error, ATHENA_FORBIDDEN, "locked: a passphrase is needed", "");
     return athena_doc_parse(secret, (struct athena_text_view){line, strlen(line)}, NULL)
@@ -183,7 +193,8 @@ enum athena_code key_load(const char *path, uint8_t secret[static ATHENA_SECRET_
     char line[LINE_MAX_BYTES];
     errno = 0;
     if (!read_line(path, line))
-        return fail(error, ATHENA_UNAVAILABLE, "cannot be read", errno ? strerror(errno) : "empty");
+        return errno ? fail(error, ATHENA_UNAVAILABLE, "cannot be read", strerror(errno))
+                     : fail(error, ATHENA_INTERNAL, "empty", "");
     enum athena_code code = parse(secret, line, passphrase, error);
     sodium_memzero(line, sizeof line);
     return code;
