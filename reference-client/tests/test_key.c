@@ -44,6 +44,12 @@ static void write_key(const char *text, size_t len) {
     ck_assert_int_eq(fclose(file), 0);
 }
 
+static void write_key_and(const char *line, const char *more) {
+    char text[300];
+    int len = snprintf(text, sizeof text, "%s%s", line, more);
+    write_key(text, (size_t)len);
+}
+
 static void check_loads(const char *passphrase) {
     uint8_t loaded[ATHENA_SECRET_BYTES];
     struct athena_error error = {0};
@@ -73,7 +79,8 @@ START_TEST(a_plain_key_is_one_line_for_its_owner_alone) {
     ck_assert_int_eq(stat(path, &status), 0);
     ck_assert_uint_eq(status.st_mode & 07777, 0600);
     athena_doc_format(expected, secret);
-    strcat(expected, "\n");
+    expected[ATHENA_DOC_TEXT_LEN] = '\n';
+    expected[ATHENA_DOC_TEXT_LEN + 1] = '\0';
     read_key(text, sizeof text);
     ck_assert_str_eq(text, expected);
 }
@@ -126,8 +133,7 @@ START_TEST(the_locked_form_is_what_it_says) {
     lock_cheaply(line, "x");
     write_key(line, strlen(line));
     check_loads("x");
-    strcat(line, "\r\n");
-    write_key(line, strlen(line));
+    write_key_and(line, "\r\n");
     check_loads("x");
     check_refused("y", ATHENA_FORBIDDEN, "the key file: wrong passphrase");
 }
@@ -186,8 +192,7 @@ START_TEST(a_faulty_key_is_named) {
     }
     char line[256];
     lock_cheaply(line, "x");
-    strcat(line, "AAAA");
-    write_key(line, strlen(line));
+    write_key_and(line, "AAAA");
     check_refused("x", ATHENA_INTERNAL, unknown_form);
     char endless[1000];
     memset(endless, 'A', sizeof endless);
