@@ -38,11 +38,14 @@ void connection_free(struct connection *connection) {
     cJSON_Delete(connection->pongs);
     watch_fini(&connection->watch);
     free(connection->fault);
+    free(connection->reset_reason);
     free(connection->name);
     free(connection);
 }
 
 static void end(struct connection *connection, enum connection_ending ending, bool reset) {
+    if (ending == CONNECTION_RESET && connection->reset_reason == NULL)
+        connection->reset_reason = memory_copy_text(stream_reason(connection->stream));
     stream_free(connection->stream, reset);
     connection->stream = NULL;
     if (connection->ending != CONNECTION_LIVES)
@@ -261,7 +264,7 @@ char *connection_describe_ending(const struct connection *connection) {
     case CONNECTION_FIN:
         return memory_copy_text("ended by the server without a close frame");
     case CONNECTION_RESET:
-        return memory_copy_text("reset or refused by the server");
+        return memory_format("reset or refused by the server (%s)", connection->reset_reason);
     case CONNECTION_DROPPED:
         return memory_copy_text("dropped by the scenario");
     case CONNECTION_LIVES:

@@ -29,9 +29,10 @@ struct connection {
     int http_status; /* 0 until the handshake was answered */
     bool paused;     /* the scenario said stop reading */
     enum connection_ending ending;
-    int close_code; /* with CONNECTION_CLOSED */
-    cJSON *inbox;   /* array of messages nobody expected yet, in order of arrival */
-    cJSON *pongs;   /* array of texts (base64url) */
+    int close_code;     /* with CONNECTION_CLOSED */
+    char *reset_reason; /* what the system or TLS said; NULL unless it was reset */
+    cJSON *inbox;       /* array of messages nobody expected yet, in order of arrival */
+    cJSON *pongs;       /* array of texts (base64url) */
     unsigned next_req;
     struct watch watch;
     /* Something no server may do, whatever the scenario expects: it fails at once. */

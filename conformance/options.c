@@ -19,11 +19,13 @@ static const char HELP[] =
     "live/relay, a pattern such as 'reconnect/*', or the path of a scenario file; none means all.\n"
     "\n"
     "The server\n"
-    "  --url URL             where it is: ws://host:port/path\n"
+    "  --url URL             where it is: ws://host:port/path, or wss://\n"
     "  --exec COMMAND        start it; {port} becomes a free port, {dir} a fresh data folder.\n"
     "                        With --url, {port} may stand in the URL. Scenarios that kill or\n"
     "                        restart the server need --exec\n"
     "  --authority NAME      the name to sign for, when it is not that of the URL\n"
+    "  --ca FILE             certificates to trust, PEM, in place of the system's\n"
+    "  --insecure            take any certificate\n"
     "  --header 'NAME: VALUE'  a further line for each handshake; may be repeated\n"
     "  --token TOKEN         the same as --header 'Authorization: Bearer TOKEN'\n"
     "\n"
@@ -79,6 +81,8 @@ enum {
     OPT_URL = 256,
     OPT_EXEC,
     OPT_AUTHORITY,
+    OPT_CA,
+    OPT_INSECURE,
     OPT_HEADER,
     OPT_TOKEN,
     OPT_FAMILY,
@@ -98,6 +102,8 @@ static const struct option LONG_OPTIONS[] = {
     {"url", required_argument, NULL, OPT_URL},
     {"exec", required_argument, NULL, OPT_EXEC},
     {"authority", required_argument, NULL, OPT_AUTHORITY},
+    {"ca", required_argument, NULL, OPT_CA},
+    {"insecure", no_argument, NULL, OPT_INSECURE},
     {"header", required_argument, NULL, OPT_HEADER},
     {"token", required_argument, NULL, OPT_TOKEN},
     {"family", required_argument, NULL, OPT_FAMILY},
@@ -122,6 +128,8 @@ static const char **text_option(struct options *options, int option) {
         return &options->target.command;
     case OPT_AUTHORITY:
         return &options->target.authority;
+    case OPT_CA:
+        return &options->target.tls.ca_file;
     case OPT_FAMILY:
         return &options->family;
     case OPT_REQUIREMENT:
@@ -163,6 +171,9 @@ static enum options_result read_value(struct options *options, int option, const
         return read_header(options, text);
     case OPT_TOKEN:
         add_header(options, "Authorization: Bearer ", text);
+        return OPTIONS_RUN;
+    case OPT_INSECURE:
+        options->target.tls.insecure = true;
         return OPTIONS_RUN;
     case OPT_REPORT:
         return read_report(options, text);
@@ -207,6 +218,8 @@ static enum options_result check(struct options *options) {
     if (target->command != NULL && target->url == NULL && strstr(target->command, "{port}") == NULL)
         return wrong("--exec '%s' has no {port}; without it, --url must say where the server is",
                      target->command);
+    if (target->tls.ca_file != NULL && !stream_check_tls(&target->tls))
+        return wrong("--ca %s holds no certificate, PEM", target->tls.ca_file);
     if (!options->seed_given)
         options->seed = randombytes_random();
     return OPTIONS_RUN;

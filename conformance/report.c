@@ -84,6 +84,9 @@ static char *replay_text(const struct report *report, const struct scenario *sce
     print_option(out, "--url", target->url);
     print_option(out, "--exec", target->command);
     print_option(out, "--authority", target->authority);
+    print_option(out, "--ca", target->tls.ca_file);
+    if (target->tls.insecure)
+        fputs(" --insecure", out);
     if (target->headers != NULL)
         fputs(" --header ...", out);
     print_option(out, "--scenarios", report->options->scenarios);

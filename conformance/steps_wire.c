@@ -38,8 +38,8 @@ static enum progress start_connecting(struct run *run, struct frame *frame) {
                                                   : *subprotocols == '\0' ? NULL
                                                                           : subprotocols,
                                               .headers = headers};
-    const struct stream_address address = {url->host, url->port,
-                                           (int)step_number(frame, "receive_buffer", 0)};
+    struct stream_address address = target_address(run->target);
+    address.receive_buffer_bytes = (int)step_number(frame, "receive_buffer", 0);
     struct connection *connection = connection_open(step_text(frame, "connect"), &address, &request,
                                                     run->spec, &run->transcript, &run->entropy);
     free(headers);

@@ -4,9 +4,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <netdb.h>
 #include <netinet/tcp.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -22,8 +26,18 @@ struct stream_kind {
 struct stream {
     const struct stream_kind *kind;
     int fd;
-    int error;
+    SSL *tls;
+    char reason[160]; /* of a STREAM_RESET */
 };
+
+/* The first reason is the true one. */
+static ssize_t broken(struct stream *stream, const char *reason) {
+    if (*stream->reason == '\0')
+        snprintf(stream->reason, sizeof stream->reason, "%s", reason);
+    return STREAM_RESET;
+}
+
+/* ---- TCP ---- */
 
 static ssize_t socket_result(struct stream *stream, ssize_t moved) {
     if (moved > 0)
@@ -32,8 +46,7 @@ static ssize_t socket_result(struct stream *stream, ssize_t moved) {
         return STREAM_END;
     if (errno == EAGAIN || errno == EINTR || errno == ENOTCONN)
         return STREAM_AGAIN;
-    stream->error = errno;
-    return STREAM_RESET;
+    return broken(stream, strerror(errno));
 }
 
 static ssize_t socket_read(struct stream *stream, void *out, size_t capacity) {
@@ -55,6 +68,103 @@ static void socket_finish(struct stream *stream) {
 
 static const struct stream_kind socket_kind = {socket_read, socket_write, socket_events,
                                                socket_finish};
+
+/* ---- TLS ---- */
+
+static ssize_t tls_result(struct stream *stream, int result) {
+    if (result > 0)
+        return result;
+    switch (SSL_get_error(stream->tls, result)) {
+    case SSL_ERROR_WANT_READ:
+    case SSL_ERROR_WANT_WRITE:
+        return STREAM_AGAIN;
+    case SSL_ERROR_ZERO_RETURN:
+        return STREAM_END;
+    case SSL_ERROR_SYSCALL:
+        return broken(stream, errno != 0 ? strerror(errno) : "ended in the midst of TLS");
+    default: {
+        long verified = SSL_get_verify_result(stream->tls);
+        const char *why = ERR_reason_error_string(ERR_peek_error());
+        if (verified != X509_V_OK && SSL_get_verify_mode(stream->tls) != SSL_VERIFY_NONE)
+            why = X509_verify_cert_error_string(verified);
+        return broken(stream, why != NULL ? why : "TLS failed");
+    }
+    }
+}
+
+static int int_len(size_t len) {
+    return len > INT_MAX ? INT_MAX : (int)len;
+}
+
+static ssize_t tls_read(struct stream *stream, void *out, size_t capacity) {
+    ERR_clear_error();
+    errno = 0;
+    return tls_result(stream, SSL_read(stream->tls, out, int_len(capacity)));
+}
+
+static ssize_t tls_write(struct stream *stream, const void *bytes, size_t len) {
+    ERR_clear_error();
+    errno = 0;
+    return tls_result(stream, SSL_write(stream->tls, bytes, int_len(len)));
+}
+
+/* What TLS itself waits for comes first; what it has read already is as good as ready. */
+static short tls_events(const struct stream *stream, bool want_read, bool want_write) {
+    if (SSL_want_write(stream->tls) || (want_read && SSL_pending(stream->tls) > 0))
+        return POLLOUT;
+    if (!SSL_is_init_finished(stream->tls))
+        return SSL_want_read(stream->tls) ? POLLIN : POLLOUT;
+    return socket_events(stream, want_read, want_write);
+}
+
+static void tls_finish(struct stream *stream) {
+    SSL_shutdown(stream->tls);
+    socket_finish(stream);
+}
+
+static const struct stream_kind tls_kind = {tls_read, tls_write, tls_events, tls_finish};
+
+/* One for the process: all its connections trust the same. */
+static SSL_CTX *tls_context(const struct stream_tls *how) {
+    static SSL_CTX *context;
+    if (context != NULL)
+        return context;
+    SSL_CTX *fresh = SSL_CTX_new(TLS_client_method());
+    bool trusts = how->ca_file != NULL ? SSL_CTX_load_verify_file(fresh, how->ca_file) == 1
+                                       : SSL_CTX_set_default_verify_paths(fresh) == 1;
+    if (!trusts) {
+        SSL_CTX_free(fresh);
+        errno = EINVAL;
+        return NULL;
+    }
+    SSL_CTX_set_mode(fresh, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    SSL_CTX_set_options(fresh, SSL_OP_IGNORE_UNEXPECTED_EOF); /* a FIN is an end, not a fault */
+    SSL_CTX_set_verify(fresh, how->insecure ? SSL_VERIFY_NONE : SSL_VERIFY_PEER, NULL);
+    context = fresh;
+    return context;
+}
+
+bool stream_check_tls(const struct stream_tls *how) {
+    return tls_context(how) != NULL;
+}
+
+static bool start_tls(struct stream *stream, const struct stream_address *address) {
+    SSL_CTX *context = tls_context(address->tls);
+    stream->tls = context != NULL ? SSL_new(context) : NULL;
+    if (stream->tls == NULL)
+        return false;
+    X509_VERIFY_PARAM *wanted = SSL_get0_param(stream->tls);
+    if (X509_VERIFY_PARAM_set1_ip_asc(wanted, address->host) != 1) {
+        SSL_set_tlsext_host_name(stream->tls, address->host);
+        SSL_set1_host(stream->tls, address->host);
+    }
+    SSL_set_fd(stream->tls, stream->fd);
+    SSL_set_connect_state(stream->tls);
+    stream->kind = &tls_kind;
+    return true;
+}
+
+/* ---- Opening and closing ---- */
 
 struct stream *stream_adopt(int fd) {
     struct stream *stream = memory_take(sizeof *stream);
@@ -91,7 +201,12 @@ struct stream *stream_connect(const struct stream_address *address) {
     for (const struct addrinfo *at = found; at != NULL && fd < 0; at = at->ai_next)
         fd = start_connect(at, address->receive_buffer_bytes);
     freeaddrinfo(found);
-    return fd < 0 ? NULL : stream_adopt(fd);
+    struct stream *stream = fd < 0 ? NULL : stream_adopt(fd);
+    if (stream != NULL && address->tls != NULL && !start_tls(stream, address)) {
+        stream_free(stream, false);
+        return NULL;
+    }
+    return stream;
 }
 
 ssize_t stream_read(struct stream *stream, void *out, size_t capacity) {
@@ -115,7 +230,7 @@ void stream_finish(struct stream *stream) {
 }
 
 const char *stream_reason(const struct stream *stream) {
-    return stream->error != 0 ? strerror(stream->error) : "no error";
+    return *stream->reason != '\0' ? stream->reason : "no error";
 }
 
 void stream_free(struct stream *stream, bool reset) {
@@ -125,6 +240,7 @@ void stream_free(struct stream *stream, bool reset) {
         const struct linger at_once = {.l_onoff = 1, .l_linger = 0};
         setsockopt(stream->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
     }
+    SSL_free(stream->tls);
     close(stream->fd);
     free(stream);
 }

@@ -1,6 +1,6 @@
 /*
- * One non-blocking byte stream. TCP today; TLS and unix sockets are further `stream_kind`s with the
- * same four calls, and nothing above this file knows which one it holds.
+ * One non-blocking byte stream, over TCP, with TLS or without. Nothing above this file knows which
+ * one it holds.
  */
 #ifndef CONFORM_STREAM_H
 #define CONFORM_STREAM_H
@@ -19,10 +19,20 @@ enum stream_result {
     STREAM_RESET = -2 /* reset or otherwise broken; see stream_reason() */
 };
 
+/* How to trust a server that speaks TLS. */
+struct stream_tls {
+    const char *ca_file; /* PEM, in place of the system's; NULL: those */
+    bool insecure;       /* takes any certificate */
+};
+
+/* Whether the certificates to trust can be used. What was asked for first holds for the process. */
+bool stream_check_tls(const struct stream_tls *how);
+
 struct stream_address {
-    const char *host;         /* a name or an address, IPv6 without brackets */
-    const char *port;         /* digits */
-    int receive_buffer_bytes; /* 0: what the system gives */
+    const char *host;             /* a name or an address, IPv6 without brackets */
+    const char *port;             /* digits */
+    int receive_buffer_bytes;     /* 0: what the system gives */
+    const struct stream_tls *tls; /* NULL: none */
 };
 
 /* Starts connecting. NULL with errno set when that fails at once. Caller frees. */
@@ -37,7 +47,7 @@ int stream_fd(const struct stream *stream);
 short stream_events(const struct stream *stream, bool want_read, bool want_write);
 /* Says that no more bytes follow (TCP FIN); reading goes on. */
 void stream_finish(struct stream *stream);
-/* What the operating system said about the STREAM_RESET, for people. Static. */
+/* What was said about the STREAM_RESET, for people. Lives as long as the stream. */
 const char *stream_reason(const struct stream *stream);
 /* Closes and frees; with `reset`, TCP sends RST instead of FIN. NULL is fine. */
 void stream_free(struct stream *stream, bool reset);

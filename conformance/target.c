@@ -215,6 +215,12 @@ void target_free(struct target *target) {
     free(target);
 }
 
+struct stream_address target_address(const struct target *target) {
+    const struct url *url = &target->url;
+    return (struct stream_address){
+        .host = url->host, .port = url->port, .tls = url->secure ? &target->options->tls : NULL};
+}
+
 /* ---- Waiting until it accepts ---------------------------------------------------------------- */
 
 bool target_accepts(const struct target *target) {

@@ -6,6 +6,7 @@
 #ifndef CONFORM_TARGET_H
 #define CONFORM_TARGET_H
 
+#include "conformance/stream.h"
 #include "conformance/transcript.h"
 #include "conformance/url.h"
 
@@ -16,6 +17,7 @@ struct target_options {
     const char *command; /* NULL: the server at `url` is somebody else's */
     const char *authority; /* NULL: from the url */
     const char *folder;    /* where a command's files go; NULL: the system's temporary folder */
+    struct stream_tls tls; /* for wss */
     const char *headers;   /* further handshake lines, each ending with CR LF; NULL for none */
 };
 
@@ -26,6 +28,8 @@ struct target *target_new(const struct target_options *options, char **error);
 /* Kills what it started and removes its folder. */
 void target_free(struct target *target);
 
+/* Where to connect to; the receive buffer is the system's. Borrows from the target. */
+struct stream_address target_address(const struct target *target);
 const struct url *target_url(const struct target *target);
 const char *target_authority(const struct target *target);
 const char *target_headers(const struct target *target);

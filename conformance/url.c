@@ -5,8 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char SCHEME[] = "ws://";
-static const char DEFAULT_PORT[] = "80";
+static const char PLAIN[] = "ws://";
+static const char SECURE[] = "wss://";
+
+static const char *default_port(const struct url *url) {
+    return url->secure ? "443" : "80";
+}
 
 /* Copies [from, to) in lower case. False when it is empty or does not fit. */
 static bool copy_host(struct url *url, const char *from, const char *to) {
@@ -22,7 +26,7 @@ static bool copy_host(struct url *url, const char *from, const char *to) {
 static bool copy_port(struct url *url, const char *from, const char *to) {
     char *end = NULL;
     if (from == to) {
-        memcpy(url->port, DEFAULT_PORT, sizeof DEFAULT_PORT);
+        snprintf(url->port, sizeof url->port, "%s", default_port(url));
         return true;
     }
     long port = isdigit((unsigned char)*from) ? strtol(from, &end, 10) : 0;
@@ -33,17 +37,18 @@ static bool copy_port(struct url *url, const char *from, const char *to) {
 }
 
 static void write_authority(struct url *url, bool ipv6) {
-    bool shown = strcmp(url->port, DEFAULT_PORT) != 0;
+    bool shown = strcmp(url->port, default_port(url)) != 0;
     snprintf(url->authority, sizeof url->authority, "%s%s%s%s%s", ipv6 ? "[" : "", url->host,
              ipv6 ? "]" : "", shown ? ":" : "", shown ? url->port : "");
 }
 
 bool url_parse(const char *text, struct url *url, const char **reason) {
-    *url = (struct url){0};
-    *reason = "it must begin with ws://";
-    if (strncasecmp(text, SCHEME, strlen(SCHEME)) != 0)
+    *url = (struct url){.secure = strncasecmp(text, SECURE, strlen(SECURE)) == 0};
+    const char *scheme = url->secure ? SECURE : PLAIN;
+    *reason = "it must begin with ws:// or wss://";
+    if (strncasecmp(text, scheme, strlen(scheme)) != 0)
         return false;
-    const char *host = text + strlen(SCHEME);
+    const char *host = text + strlen(scheme);
     const char *path = host + strcspn(host, "/?#");
     bool ipv6 = *host == '[';
     const char *host_end = ipv6 ? memchr(host, ']', (size_t)(path - host)) : NULL;
