@@ -53,16 +53,18 @@ void replica_rollback(struct replica *r) {
 
 /* ---- Changes ---- */
 
-/* number, id, data, hash, state, own */
-static void read_change(sqlite3_stmt *row, struct replica_change *change) {
+/* number, id, data, hash, state, own; false when they are damaged */
+static bool read_change(sqlite3_stmt *row, struct replica_change *change) {
+    struct athena_bytes_view hash = sql_blob(row, 3);
     change->number = (uint64_t)sqlite3_column_int64(row, 0);
     change->id = sql_text(row, 1);
     change->data = sql_blob(row, 2);
-    struct athena_bytes_view hash = sql_blob(row, 3);
-    if (hash.len == ATHENA_HASH_BYTES)
-        memcpy(change->hash, hash.at, ATHENA_HASH_BYTES);
     change->state = (enum change_state)sqlite3_column_int(row, 4);
     change->is_own = sqlite3_column_int(row, 5) != 0;
+    if (hash.len != ATHENA_HASH_BYTES || change->id.len > ATHENA_CHANGE_ID_TEXT_MAX)
+        return false;
+    memcpy(change->hash, hash.at, ATHENA_HASH_BYTES);
+    return true;
 }
 
 /* Runs a query for one change. Its views stay valid until the statement is used again. */
@@ -71,12 +73,13 @@ static enum athena_code one_change(struct replica *r, enum sql which, struct rep
     sqlite3_stmt *row = r->statements[which];
     change->number = 0;
     int step = sqlite3_step(row);
-    if (step == SQLITE_ROW) {
-        read_change(row, change);
+    if (step == SQLITE_ROW && read_change(row, change))
         return ATHENA_OK;
-    }
+    enum athena_code code = step == SQLITE_DONE  ? ATHENA_OK
+                            : step == SQLITE_ROW ? sql_damaged(error, "a change is damaged")
+                                                 : sql_failed(r, error);
     sqlite3_reset(row);
-    return step == SQLITE_DONE ? ATHENA_OK : sql_failed(r, error);
+    return code;
 }
 
 enum athena_code replica_find(struct replica *r, struct athena_text_view id,
@@ -90,7 +93,7 @@ enum athena_code replica_find(struct replica *r, struct athena_text_view id,
 enum athena_code replica_next(struct replica *r, uint64_t after, struct replica_change *change,
                               struct athena_error *error) {
     sqlite3_stmt *row = sql_start(r, SQL_NEXT);
-    sqlite3_bind_int64(row, 1, (int64_t)after);
+    sqlite3_bind_int64(row, 1, after < INT64_MAX ? (int64_t)after : INT64_MAX);
     return one_change(r, SQL_NEXT, change, error);
 }
 
@@ -136,6 +139,7 @@ enum athena_code replica_quarantine(struct replica *r, uint64_t number, const ch
 
 /* ---- Servers ---- */
 
+/* False when it is damaged. */
 static bool read_server(sqlite3_stmt *row, struct replica_server *server) {
     struct athena_text_view cursor = sql_text(row, 1);
     struct athena_bytes_view sum = sql_blob(row, 3);
@@ -149,14 +153,22 @@ static bool read_server(sqlite3_stmt *row, struct replica_server *server) {
     return true;
 }
 
+/* *server stays as it is when there is no row. */
+static enum athena_code one_server(struct replica *r, sqlite3_stmt *row,
+                                   struct replica_server *server, struct athena_error *error) {
+    int step = sqlite3_step(row);
+    if (step == SQLITE_ROW)
+        return read_server(row, server) ? ATHENA_OK
+                                        : sql_damaged(error, "what a server holds is damaged");
+    return step == SQLITE_DONE ? ATHENA_OK : sql_failed(r, error);
+}
+
 static enum athena_code find_server(struct replica *r, struct athena_text_view authority,
                                     struct replica_server *server, struct athena_error *error) {
     *server = (struct replica_server){0};
     sqlite3_stmt *row = sql_start(r, SQL_FIND_SERVER);
     sql_bind_text(row, 1, authority);
-    int step = sqlite3_step(row);
-    bool ok = step == SQLITE_DONE || (step == SQLITE_ROW && read_server(row, server));
-    enum athena_code code = ok ? ATHENA_OK : sql_failed(r, error);
+    enum athena_code code = one_server(r, row, server, error);
     sqlite3_reset(row);
     return code;
 }
@@ -378,7 +390,7 @@ enum athena_code replica_load_document(struct replica *r, uint8_t **document, si
         if (*document && saved.len)
             memcpy(*document, saved.at, saved.len);
         *len = saved.len;
-        code = *document ? ATHENA_OK : ATHENA_NO_MEMORY;
+        code = *document ? ATHENA_OK : sql_no_memory(error);
     }
     sqlite3_reset(row);
     return code;
@@ -434,26 +446,26 @@ static enum athena_code verify_server(struct replica *r, const struct replica_se
     sqlite3_reset(row);
     if (code || athena_digest_equal(&sum, &server->known))
         return code;
-    if (error)
-        *error = (struct athena_error){ATHENA_INTERNAL, "",
-                                       "count and sum of a server's known changes do not fit them"};
-    return ATHENA_INTERNAL;
+    return sql_damaged(error, "count and sum of a server's known changes do not fit them");
+}
+
+static enum athena_code next_server(struct replica *r, int64_t after, struct replica_server *server,
+                                    struct athena_error *error) {
+    sqlite3_stmt *row = sql_start(r, SQL_NEXT_SERVER);
+    sqlite3_bind_int64(row, 1, after);
+    server->key = 0;
+    enum athena_code code = one_server(r, row, server, error);
+    sqlite3_reset(row);
+    return code;
 }
 
 enum athena_code replica_verify_known(struct replica *r, struct athena_error *error) {
     struct replica_server server = {0};
-    enum athena_code code = ATHENA_OK;
-    while (!code) {
-        sqlite3_stmt *row = sql_start(r, SQL_NEXT_SERVER);
-        sqlite3_bind_int64(row, 1, server.key);
-        int step = sqlite3_step(row);
-        bool ok = step == SQLITE_DONE || (step == SQLITE_ROW && read_server(row, &server));
-        code = ok ? ATHENA_OK : sql_failed(r, error);
-        sqlite3_reset(row);
-        if (step == SQLITE_DONE)
-            break;
-        if (!code)
-            code = verify_server(r, &server, error);
+    enum athena_code code;
+    while (!(code = next_server(r, server.key, &server, error)) && server.key) {
+        code = verify_server(r, &server, error);
+        if (code)
+            return code;
     }
     return code;
 }

@@ -77,13 +77,29 @@ static const char *const texts[SQL_COUNT] = {
 
 /* ---- Running ---- */
 
-enum athena_code sql_failed(struct replica *r, struct athena_error *error) {
+static enum athena_code fail(struct athena_error *error, enum athena_code code, const char *why) {
     if (error) {
-        *error = (struct athena_error){.code = ATHENA_UNAVAILABLE};
-        snprintf(error->text, sizeof error->text, "the replica's storage: %.200s",
-                 sqlite3_errmsg(r->db));
+        *error = (struct athena_error){.code = code};
+        snprintf(error->text, sizeof error->text, "the replica's storage: %.200s", why);
     }
-    return ATHENA_UNAVAILABLE;
+    return code;
+}
+
+enum athena_code sql_failed(struct replica *r, struct athena_error *error) {
+    int cause = sqlite3_errcode(r->db);
+    bool is_damage = cause == SQLITE_CORRUPT || cause == SQLITE_NOTADB;
+    enum athena_code code = cause == SQLITE_NOMEM ? ATHENA_NO_MEMORY
+                            : is_damage           ? ATHENA_INTERNAL
+                                                  : ATHENA_UNAVAILABLE;
+    return fail(error, code, sqlite3_errmsg(r->db));
+}
+
+enum athena_code sql_damaged(struct athena_error *error, const char *what) {
+    return fail(error, ATHENA_INTERNAL, what);
+}
+
+enum athena_code sql_no_memory(struct athena_error *error) {
+    return fail(error, ATHENA_NO_MEMORY, "out of memory");
 }
 
 sqlite3_stmt *sql_start(struct replica *r, enum sql which) {
@@ -173,10 +189,14 @@ static enum athena_code load_meta(struct replica *r, const char *name, uint8_t *
                                   struct athena_error *error) {
     sqlite3_stmt *row = r->statements[SQL_GET_TEXT];
     sqlite3_bind_text(row, 1, name, -1, SQLITE_STATIC);
-    bool ok = sqlite3_step(row) == SQLITE_ROW && sql_blob(row, 0).len == len;
-    if (ok)
+    int step = sqlite3_step(row);
+    enum athena_code code = ATHENA_OK;
+    if (step == SQLITE_ROW && sql_blob(row, 0).len == len)
         memcpy(value, sql_blob(row, 0).at, len);
-    enum athena_code code = ok ? ATHENA_OK : sql_failed(r, error);
+    else if (step == SQLITE_ROW || step == SQLITE_DONE)
+        code = sql_damaged(error, "what it says of itself is damaged");
+    else
+        code = sql_failed(r, error);
     sqlite3_reset(row);
     return code;
 }
@@ -191,6 +211,8 @@ static enum athena_code check_version(struct replica *r, struct athena_error *er
     sqlite3_finalize(statement);
     if (version == SCHEMA_VERSION)
         return ATHENA_OK;
+    if (version == 0) /* a file of no bytes is an empty database to SQLite */
+        return sql_damaged(error, "the database is empty");
     if (error) {
         *error = (struct athena_error){.code = ATHENA_UNAVAILABLE};
         snprintf(error->text, sizeof error->text,
@@ -223,7 +245,7 @@ enum athena_code replica_open(struct replica **replica, const char *path,
                               struct athena_error *error) {
     struct replica *r = calloc(1, sizeof *r);
     if (!r)
-        return ATHENA_NO_MEMORY;
+        return sql_no_memory(error);
     enum athena_code code = open_database(r, path, SQLITE_OPEN_READWRITE, error);
     if (!code)
         code = check_version(r, error);
@@ -241,7 +263,7 @@ enum athena_code replica_open_in_memory(struct replica **replica,
                                         struct athena_error *error) {
     struct replica *r = calloc(1, sizeof *r);
     if (!r)
-        return ATHENA_NO_MEMORY;
+        return sql_no_memory(error);
     enum athena_code code =
         open_database(r, ":memory:", SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, error);
     if (!code)
