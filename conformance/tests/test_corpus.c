@@ -86,8 +86,11 @@ static struct verdict play(const struct scenario *scenario, const cJSON *item) {
     struct target *target = target_new(&target_options, &error);
     const cJSON *timeout = cJSON_GetObjectItem(item, "timeout_ms");
     ck_assert_ptr_nonnull(target);
-    const struct run_options options = {spec, target, false, 1,
-                                        timeout != NULL ? timeout->valueint : TIMEOUT_MS};
+    const struct run_options options = {.spec = spec,
+                                        .target = target,
+                                        .seed = 1,
+                                        .timeout_ms =
+                                            timeout != NULL ? timeout->valueint : TIMEOUT_MS};
     struct verdict verdict = run_scenario(scenario, &options);
     target_free(target);
     fake_stop(&fake);
