@@ -271,17 +271,13 @@ END_TEST
 
 START_TEST(a_set_holds_what_was_added) {
     struct number_set set = {0};
-    static const uint64_t numbers[] = {0, 7, 8, 100000};
     ck_assert(!number_set_has(&set, 0));
-    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
-        ck_assert(number_set_add(&set, numbers[i]));
-    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
-        ck_assert(number_set_has(&set, numbers[i]));
-    ck_assert(!number_set_has(&set, 6));
-    ck_assert(!number_set_has(&set, 99999));
+    for (uint64_t number = 0; number <= 5000; number += 7)
+        ck_assert(number_set_add(&set, number));
+    for (uint64_t number = 0; number <= 50000; number++)
+        ck_assert_int_eq(number_set_has(&set, number), number <= 5000 && number % 7 == 0);
     ck_assert(!number_set_has(&set, UINT64_MAX));
     number_set_fini(&set);
-    ck_assert(!number_set_has(&set, 7));
 }
 END_TEST
 
@@ -317,17 +313,19 @@ END_TEST
 
 /* ---- Texts and the saved document ---- */
 
-START_TEST(texts_are_remembered) {
+static void check_text(const char *expected) {
     char text[8] = "before";
     ck_assert_int_eq(replica_get_text(replica, "url", text, sizeof text, NULL), ATHENA_OK);
-    ck_assert_str_eq(text, "");
+    ck_assert_str_eq(text, expected);
+}
+
+START_TEST(texts_are_remembered) {
+    check_text("");
     ck_assert_int_eq(replica_set_text(replica, "url", "ws://a/", NULL), ATHENA_OK);
     reopen();
-    ck_assert_int_eq(replica_get_text(replica, "url", text, sizeof text, NULL), ATHENA_OK);
-    ck_assert_str_eq(text, "ws://a/");
+    check_text("ws://a/");
     ck_assert_int_eq(replica_set_text(replica, "url", NULL, NULL), ATHENA_OK);
-    ck_assert_int_eq(replica_get_text(replica, "url", text, sizeof text, NULL), ATHENA_OK);
-    ck_assert_str_eq(text, "");
+    check_text("");
 }
 END_TEST
 
