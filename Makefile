@@ -138,7 +138,7 @@ bench: all ## measure; prints medians and the machine's own limits
 
 # ---- JavaScript: vectors and real Automerge ----
 
-interop-deps: ## install the npm packages that vectors-check and trace need
+interop-deps: ## install the npm packages that the targets in JavaScript need
 	npm ci --prefix interop --no-audit --no-fund --ignore-scripts
 
 vectors-check: ## regenerate vectors, messages and Automerge fixtures and compare
@@ -148,6 +148,11 @@ vectors-check: ## regenerate vectors, messages and Automerge fixtures and compar
 
 trace: all ## replay a real two-author editing trace through server and clients
 	$(TEST_ENV) node interop/trace.mjs
+
+interop: all ## test the JavaScript implementation, and run the suite against its server
+	node --test interop/test/
+	$(TEST_ENV) $(BUILD)/athena-conform server $(CONFORM_ARGS) \
+	    --exec 'node $(CURDIR)/interop/server.mjs --port {port} --data {dir}'
 
 # ---- fuzzing ----
 
@@ -212,7 +217,7 @@ dist: ## a source archive of HEAD in dist/
 clean: ## remove what was built
 	rm -rf build dist compile_commands.json
 
-.PHONY: all help deps deps-dev check conformance asan bench interop-deps vectors-check trace fuzz \
+.PHONY: all help deps deps-dev check conformance asan bench interop-deps vectors-check trace interop fuzz \
         format lint install dist clean
 
 -include $(shell find build -name '*.d' 2>/dev/null)

@@ -1,0 +1,59 @@
+#!/usr/bin/env node
+// The server as a program: options, the first line, and the signals.
+import { readFileSync } from 'node:fs'
+import { parseArgs } from 'node:util'
+import { startServer } from './server/server.mjs'
+
+const USAGE = `usage: server.mjs --data FOLDER [--port N] [--host ADDRESS] [--token-file FILE] [--name AUTHORITY]... [--public]
+
+  --data FOLDER      where changes are kept
+  --port N           0, the default, lets the system choose
+  --host ADDRESS     127.0.0.1 by default; another needs --token-file or --public
+  --token-file FILE  its first line is the token that clients have to give
+  --name AUTHORITY   a name that clients dial; the loopback names with the port otherwise
+  --public           anyone may connect and store`
+
+function options() {
+  const { values } = parseArgs({
+    options: {
+      data: { type: 'string' },
+      port: { type: 'string', default: '0' },
+      host: { type: 'string', default: '127.0.0.1' },
+      'token-file': { type: 'string' },
+      name: { type: 'string', multiple: true, default: [] },
+      public: { type: 'boolean', default: false }
+    }
+  })
+  if (values.data === undefined) throw new Error('--data is missing')
+  const port = Number(values.port)
+  if (!Number.isInteger(port) || port < 0 || port > 65535) throw new Error(`--port ${values.port}: not a port`)
+  const token = values['token-file'] === undefined ? null : readToken(values['token-file'])
+  return { data: values.data, host: values.host, port, token, names: values.name, isPublic: values.public }
+}
+
+function readToken(file) {
+  const token = readFileSync(file, 'utf8').split(/\r?\n/)[0]
+  if (!/^[A-Za-z0-9._~+/=-]{1,512}$/.test(token)) throw new Error(`${file}: the first line is not a token`)
+  return token
+}
+
+async function main() {
+  let wanted
+  try {
+    wanted = options()
+  } catch (error) {
+    console.error(`${error.message}\n${USAGE}`)
+    process.exit(2)
+  }
+  const server = await startServer(wanted)
+  const stop = () => server.stop().then(() => process.exit(0))
+  process.on('SIGTERM', stop)
+  process.on('SIGINT', stop)
+  if (server.store.droppedBytes > 0) console.error(`dropped ${server.store.droppedBytes} bytes of a write that was never finished`)
+  console.log(`listening on ${server.url}`)
+}
+
+main().catch((error) => {
+  console.error(error.message)
+  process.exit(1)
+})

@@ -1,0 +1,323 @@
+// Replicas against servers that refuse, fail, lie and fall silent.
+import test from 'node:test'
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { EMPTY, LIMITS, MemoryStorage, replica, scripted } from './client-kit.mjs'
+import { dial, serve, Writer } from './server-kit.mjs'
+import { Backoff } from '../client/backoff.mjs'
+import { State } from '../client/state.mjs'
+import { add, digestText, itemHash } from '../lib/digest.mjs'
+import { decode, encode } from '../lib/base64url.mjs'
+import { newChangeId } from '../lib/ids.mjs'
+import { NodeWebSocket } from '../node/websocket.mjs'
+
+const text = (word) => new TextEncoder().encode(word)
+const one = [{ actor: 'aa', data: text('one') }]
+
+/** Answers like a server with an empty log that takes every push, but for what `special` says. */
+const usual = (special = {}) => (request, connection) => {
+  const own = special[request.type]?.(request, connection)
+  if (own !== undefined) return own
+  if (request.type === 'open') return { type: 'opened', ...EMPTY }
+  if (request.type === 'list') return { type: 'listed', [request.data ? 'changes' : 'ids']: [], cursor: 'empty', more: false }
+  if (request.type === 'get') return { type: 'got', changes: [], missing: request.ids }
+  return { type: 'pushed', duplicates: [], rejected: [] }
+}
+
+const first = (reply) => {
+  let done = false
+  return () => (done ? undefined : ((done = true), reply))
+}
+
+for (const code of ['rate', 'unavailable', 'internal', 'limit', 'something-new']) {
+  test(`a push that is answered with ${code} is sent again, with the same bytes`, async (t) => {
+    const server = await scripted(t, { answer: usual({ push: first({ type: 'error', code, message: 'not now', retry_after_ms: 20 }) }) })
+    const anna = await replica(t, { url: server.url })
+    await anna.add(one)
+    anna.connect()
+    await anna.synced()
+    const pushes = server.requests.filter(({ type }) => type === 'push')
+    assert.equal(pushes.length, 2)
+    assert.deepEqual(pushes[0].changes, pushes[1].changes)
+    assert.deepEqual(anna.events.of('fault'), [])
+  })
+}
+
+test('quota and codes that nobody knows stay in the outbox and are tried again', async (t) => {
+  for (const code of ['quota', 'something-new']) {
+    const server = await scripted(t, { answer: usual({ push: first({ type: 'pushed', duplicates: [], rejected: [{ index: 0, code }] }) }) })
+    const anna = await replica(t, { url: server.url })
+    await anna.add(one)
+    anna.connect()
+    await anna.events.next('in-sync')
+    assert.equal(anna.events.of('refused').length, 0)
+    assert.equal(anna.state().pending, 0)
+  }
+})
+
+test('bad-change is refused for good and reported once', async (t) => {
+  const server = await scripted(t, { answer: usual({ push: () => ({ type: 'pushed', duplicates: [], rejected: [{ index: 0, code: 'bad-change' }] }) }) })
+  const anna = await replica(t, { url: server.url })
+  await anna.add(one)
+  anna.connect()
+  await anna.synced()
+  await anna.disconnect()
+  anna.connect()
+  await anna.events.next('in-sync')
+  assert.equal(anna.events.of('refused').length, 1)
+  assert.equal(server.requests.filter(({ type }) => type === 'push').length, 1)
+  assert.equal(anna.state().changes, 1)
+})
+
+test('a change above limits.change is refused unsent, and sent to a server that admits it', async (t) => {
+  const limits = { ...LIMITS, change: 1024 }
+  const server = await scripted(t, { limits, answer: usual() })
+  const anna = await replica(t, { url: server.url })
+  await anna.add([{ actor: 'aa', data: new Uint8Array(2000) }, ...one])
+  anna.connect()
+  await anna.synced()
+  assert.deepEqual(anna.events.of('refused').map(({ code }) => code), ['too-large'])
+  assert.deepEqual(server.requests.filter(({ type }) => type === 'push').map(({ changes }) => changes.length), [1])
+  await anna.disconnect()
+  limits.change = 4096
+  anna.connect()
+  await anna.events.next('in-sync')
+  assert.equal(server.requests.filter(({ type }) => type === 'push').length, 2)
+})
+
+test('a push that is answered with bad-message is a fault and not repeated on that connection', async (t) => {
+  const server = await scripted(t, { answer: usual({ push: () => ({ type: 'error', code: 'bad-message', message: '/changes: no' }) }) })
+  const anna = await replica(t, { url: server.url })
+  await anna.add(one)
+  const fault = anna.events.next('fault', { code: 'bad-message' })
+  anna.connect()
+  await fault
+  await anna.add(one)
+  await anna.events.next('fault', { code: 'bad-message' })
+  const ids = server.requests.filter(({ type }) => type === 'push').map(({ changes }) => changes.map(({ id }) => id))
+  assert.equal(ids.length, 2)
+  assert.notDeepEqual(ids[0], ids[1])
+})
+
+for (const code of ['forbidden', 'wrong-authority']) {
+  test(`${code} is reported, ends the connection with 1000, and is tried again later`, async (t) => {
+    const server = await scripted(t, { answer: usual({ open: () => ({ type: 'error', code, message: 'no' }) }) })
+    const anna = await replica(t, { url: server.url })
+    const closed = server.closes.next('close')
+    const fault = anna.events.next('fault', { code })
+    anna.connect()
+    assert.equal((await closed).code, 1000)
+    await fault
+    await anna.events.next('fault', { code })
+    assert.equal(new Set(server.requests.map(({ proof }) => proof)).size, 1) // one challenge, one proof each
+  })
+}
+
+test('a refusal with retry_after_ms keeps the next attempt off for that long', async (t) => {
+  const server = await scripted(t, { answer: usual({ open: () => ({ type: 'error', code: 'rate', message: 'later', retry_after_ms: 7200000 }) }) })
+  const anna = await replica(t, { url: server.url })
+  const gone = anna.events.next('disconnected')
+  anna.connect()
+  assert.equal((await gone).retry_ms, 3600000)
+  anna.retry()
+  assert.equal(server.requests.length, 1)
+})
+
+const wrongs = {
+  'a binary message': [({ socket }) => { socket.send(Buffer.from('{}')) }, 1003],
+  'a violation': [({ socket }) => { socket.send('{"type":"changed","type":"changed"}') }, 4000],
+  'a wrong member': [({ send }) => { send({ type: 'changed', doc: 5 }) }, 4000],
+  'a reply to nothing': [({ send }, { doc }) => { send({ type: 'closed', req: 99, doc }) }, 4000],
+  'a live change before opened': [({ send }, { doc }) => { send({ type: 'changed', doc, cursor: 'c', changes: [{ id: newChangeId('aa'), data: 'AA' }] }) }, 4000],
+  'a second welcome': [({ send }) => { send({ type: 'welcome', protocol: 'athena-sync.v1', server: 's', challenge: encode(new Uint8Array(32)), limits: LIMITS, extensions: [] }) }, 4000],
+  'a reply of another type': [({ send }, { req, doc }) => { send({ type: 'pushed', req, doc, duplicates: [], rejected: [] }) }, 4000]
+}
+for (const [what, [act, code]] of Object.entries(wrongs)) {
+  test(`${what} ends the connection with ${code}`, async (t) => {
+    const server = await scripted(t, { answer: usual({ open: (request, connection) => (act(connection, request), null) }) })
+    const anna = await replica(t, { url: server.url })
+    const closed = server.closes.next('close')
+    anna.connect()
+    assert.equal((await closed).code, code)
+    if (code === 4000) assert.equal(anna.events.of('fault')[0].code, 'server-fault')
+  })
+}
+
+test('messages of unknown type and unknown members are ignored', async (t) => {
+  const strange = (request, { send }) => { send({ type: 'x:y', req: 'z' }) }
+  const server = await scripted(t, { welcome: { 'x:y': 1, extensions: ['x'] }, answer: usual({ open: strange }) })
+  const anna = await replica(t, { url: server.url })
+  anna.connect()
+  await anna.synced()
+  assert.deepEqual(anna.events.of('fault'), [])
+})
+
+const wrongPushed = [
+  { duplicates: [1], rejected: [] },
+  { duplicates: [0, 0], rejected: [] },
+  { duplicates: [0], rejected: [{ index: 0, code: 'quota' }] }
+]
+test('pushed that does not fit the push is a fault of the server', async (t) => {
+  for (const members of wrongPushed) {
+    const server = await scripted(t, { answer: usual({ push: () => ({ type: 'pushed', ...members }) }) })
+    const anna = await replica(t, { url: server.url })
+    await anna.add(one)
+    const fault = anna.events.next('fault', { code: 'server-fault' })
+    anna.connect()
+    await fault
+    assert.equal(anna.state().pending, 1)
+  }
+})
+
+test('a listed change that is missing is reported and not counted, and no cursor after it is adopted', async (t) => {
+  const id = newChangeId('aa')
+  const list = (request) => ({ type: 'listed', [request.data ? 'changes' : 'ids']: request.data ? [] : [id], cursor: 'after', more: false })
+  const opened = { type: 'opened', count: 1, digest: digestText(1n), cursor: 'after' }
+  const server = await scripted(t, { answer: usual({ open: () => opened, list }) })
+  const anna = await replica(t, { url: server.url })
+  await anna.add(one) // with a change held, ids are listed first
+  const missing = anna.events.next('fault', { code: 'missing', id })
+  const digest = anna.events.next('fault', { code: 'digest' })
+  anna.connect()
+  await Promise.all([missing, digest])
+  const listings = server.requests.filter(({ type }) => type === 'list')
+  assert.deepEqual(listings.map(({ data, after }) => [data, after]), [[false, undefined], [true, undefined]])
+})
+
+test('a digest that never fits is reported once a connection, and the replica works on', async (t) => {
+  const server = await scripted(t, { answer: usual({ open: () => ({ type: 'opened', count: 3, digest: digestText(9n), cursor: 'c' }) }) })
+  const anna = await replica(t, { url: server.url })
+  await anna.add(one)
+  anna.connect()
+  await anna.synced()
+  assert.deepEqual(anna.events.of('fault').map(({ code }) => code), ['digest'])
+  assert.equal(anna.state().pending, 0)
+})
+
+test('live changes during the comparison count after it, and their cursor after that of opened', async (t) => {
+  const writer = new Writer()
+  const [listed, live] = [writer.change(), writer.change()]
+  const sum = add(0n, itemHash(listed.id, decode(listed.data)))
+  const list = (request, { send }) => {
+    send({ type: 'changed', doc: request.doc, changes: [live], cursor: 'live' })
+    return { type: 'listed', changes: [listed], cursor: 'opened', more: false }
+  }
+  const opened = { type: 'opened', count: 1, digest: digestText(sum), cursor: 'opened' }
+  const server = await scripted(t, { answer: usual({ open: () => opened, list }) })
+  const storage = new MemoryStorage()
+  const anna = await replica(t, { url: server.url, storage })
+  anna.connect()
+  await anna.events.next('in-sync')
+  const state = new State()
+  for (const record of storage.load()) state.apply(record)
+  const known = state.server(new URL(server.url).host)
+  assert.deepEqual([known.cursor, known.known.size], ['live', 2])
+  assert.deepEqual(anna.events.of('fault'), [])
+})
+
+test('a server that falls silent is probed and then taken for lost', async (t) => {
+  const server = await scripted(t, { answer: usual({ list: () => null }) })
+  const anna = await replica(t, { url: server.url, times: { idle: 20, patience: 20 } })
+  const gone = anna.events.next('disconnected')
+  anna.connect()
+  assert.deepEqual([(await gone).code, anna.events.of('disconnected')[0].message], [1006, 'the server does not answer'])
+  assert.equal(server.requests[1].after, EMPTY.cursor)
+})
+
+test('a server that never says welcome is given up', async (t) => {
+  const { createServer } = await import('node:http')
+  const mute = createServer().listen(0, '127.0.0.1')
+  mute.on('upgrade', () => {})
+  await once(mute, 'listening')
+  t.after(() => { mute.close(); mute.closeAllConnections() })
+  const anna = await replica(t, { url: `ws://127.0.0.1:${mute.address().port}/`, times: { welcome: 20 } })
+  const gone = anna.events.next('disconnected')
+  anna.connect()
+  assert.equal((await gone).message, 'no welcome in time')
+})
+
+test('HTTP 401 is reported, and a token admits', async (t) => {
+  const { url } = await serve(t, { token: 'let-me-in' })
+  const anna = await replica(t, { url })
+  const fault = anna.events.next('fault', { code: 'http-401' })
+  anna.connect()
+  await fault
+  const ben = await replica(t, { url, token: 'let-me-in' })
+  ben.connect()
+  await ben.synced()
+})
+
+test('endings that name a fault are reported; every ending is followed by another attempt', async (t) => {
+  for (const code of [1002, 1007, 1009, 4001, 4002, 1011, 3456]) {
+    const server = await scripted(t, { answer: usual({ open: (request, { socket }) => (socket.close(code, 'because'), null) }) })
+    const anna = await replica(t, { url: server.url })
+    const twice = anna.events.next('disconnected', { code }).then(() => anna.events.next('disconnected', { code }))
+    anna.connect()
+    await twice
+    assert.equal(anna.events.of('fault').length > 0, [1002, 1007, 1009, 4001].includes(code))
+    await anna.stop()
+  }
+})
+
+test('storage that fails: nothing is confirmed or acknowledged, and it is said', async (t) => {
+  const { url } = await serve(t)
+  const writer = new Writer()
+  const raw = await dial(t, url)
+  await raw.ask(writer.open(raw))
+  await raw.ask(writer.push([writer.change()]))
+  const storage = new MemoryStorage()
+  const fails = async () => { throw new Error('the disk is full') }
+  storage.append = fails
+  const anna = await replica(t, { url, secret: writer.secret, storage })
+  await assert.rejects(anna.add(one), /the disk is full/)
+  const fault = anna.events.next('fault', { code: 'storage' })
+  anna.connect()
+  await fault
+  assert.deepEqual([anna.state().changes, anna.state().known], [0, 0])
+  delete storage.append
+  await anna.synced()
+  assert.equal(anna.state().known, 1)
+
+  storage.append = fails
+  const lost = anna.events.next('fault', { code: 'storage' })
+  await raw.ask(writer.push([writer.change()]))
+  await lost
+  delete storage.append
+  await anna.synced()
+  assert.deepEqual([anna.state().changes, anna.state().known], [2, 2])
+
+  const append = storage.append
+  storage.append = function (records) { return records.some(({ known }) => known) ? fails() : append.call(this, records) }
+  const unsaid = anna.events.next('fault', { code: 'storage' })
+  await anna.add(one)
+  await unsaid
+  assert.equal(anna.state().pending, 1)
+  delete storage.append
+  await anna.synced()
+  assert.deepEqual([anna.state().known, anna.state().pending], [3, 0])
+})
+
+test('backoff: random, doubling, bounded, reset', () => {
+  const backoff = new Backoff({ first: 1000, most: 5000, random: () => 0.999 })
+  const delays = Array.from({ length: 5 }, () => backoff.next())
+  assert.deepEqual(delays, [999, 1998, 3996, 4995, 4995])
+  backoff.reset()
+  assert.equal(backoff.next(), 999)
+  assert.equal(new Backoff({ random: () => 0 }).next(), 0)
+})
+
+test('the WebSocket of Node follows no redirect', async (t) => {
+  const { createServer } = await import('node:http')
+  const hops = []
+  const here = createServer().listen(0, '127.0.0.1')
+  here.on('upgrade', (request, socket) => {
+    hops.push(request.url)
+    socket.end('HTTP/1.1 302 Found\r\nLocation: /elsewhere\r\nContent-Length: 0\r\n\r\n')
+  })
+  await once(here, 'listening')
+  t.after(() => here.close())
+  const socket = new NodeWebSocket(`ws://127.0.0.1:${here.address().port}/`, ['athena-sync.v1'])
+  socket.onerror = () => {}
+  await new Promise((resolve) => { socket.onclose = resolve })
+  assert.deepEqual([socket.status, hops], [302, ['/']])
+})
