@@ -269,15 +269,13 @@ void outbox_on_pushed(struct session *s, const struct request *request,
 
 void outbox_on_refused(struct session *s, const struct athena_message *message) {
     s->pushes_in_flight--;
-    if (athena_code_is_retryable(message->code) || message->code == ATHENA_LIMIT ||
-        message->code == ATHENA_UNKNOWN_CODE) {
-        retry_later(s, message->has_retry_after ? message->retry_after_ms : REFUSED_RETRY_MS);
+    if (session_is_for_now(message->code) || message->code == ATHENA_LIMIT) {
+        uint64_t asked_ms = session_retry_after_ms(message);
+        if (asked_ms > 0 && s->now_ms + asked_ms > s->push_not_before_ms)
+            s->push_not_before_ms = s->now_ms + asked_ms;
+        retry_later(s, asked_ms > 0 ? asked_ms : REFUSED_RETRY_MS);
         return;
     }
-    char text[400];
-    snprintf(text, sizeof text, "the server refused a push: %.*s: %.*s",
-             (int)message->code_text.len, message->code_text.at, (int)message->text.len,
-             message->text.at);
     s->is_push_blocked = true;
-    session_fault(s, text);
+    session_fault(s, session_refusal("the server refused a push: ", message).text);
 }

@@ -67,6 +67,26 @@ void session_send(struct session *s, struct athena_message *message,
 
 /* ---- Events and faults ---- */
 
+/* Bytes of the character that begins so, in valid UTF-8. */
+static size_t character_len(unsigned char first) {
+    return first < 0x80 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
+}
+
+/* Words of a server may end up on a terminal: no control characters, no character cut in two. */
+static void clean_text(char *text) {
+    size_t len = strlen(text);
+    for (size_t at = 0, bytes; at < len; at += bytes) {
+        unsigned char first = (unsigned char)text[at];
+        bytes = character_len(first);
+        if (at + bytes > len)
+            text[at] = '\0';
+        else if (first < 0x20 || first == 0x7f)
+            text[at] = '?';
+        else if (first == 0xc2 && (unsigned char)text[at + 1] < 0xa0)
+            memcpy(text + at, "??", 2);
+    }
+}
+
 void session_event(struct session *s, const struct athena_sync_event *event) {
     s->host.event(s->host.ctx, event);
 }
@@ -84,7 +104,8 @@ void session_fault(struct session *s, const char *text) {
 void session_protocol_fault(struct session *s, const char *text) {
     struct athena_error why = {.code = ATHENA_BAD_MESSAGE};
     snprintf(why.text, sizeof why.text, "%s", text);
-    report(s, ATHENA_BAD_MESSAGE, text);
+    clean_text(why.text);
+    report(s, ATHENA_BAD_MESSAGE, why.text);
     session_drop(s, CLOSE_FAULT, &why, 0);
 }
 
@@ -137,6 +158,7 @@ static void go_waiting(struct session *s, const struct athena_error *why, uint64
     if (settled)
         s->failures = 0; /* [ASP-CLI-41] */
     uint64_t delay = next_delay(s);
+    s->attempt_not_before_ms = s->now_ms + retry_after_ms;
     if (delay < retry_after_ms)
         delay = retry_after_ms;
     s->failures++;
@@ -166,8 +188,14 @@ static void dial(struct session *s) {
 
 void session_start(struct session *s, uint64_t now_ms) {
     s->now_ms = now_ms;
-    if (s->state == OFF || s->state == WAITING)
+    if (s->state != OFF && s->state != WAITING)
+        return;
+    if (now_ms >= s->attempt_not_before_ms) {
         dial(s);
+    } else {
+        s->state = WAITING;
+        s->next_attempt_ms = s->attempt_not_before_ms;
+    }
 }
 
 void session_stop(struct session *s, uint64_t now_ms) {
@@ -226,7 +254,7 @@ static void reset_sync(struct session *s) {
     s->live_share = (struct athena_digest){0};
     s->sent_through = 0;
     s->pushes_in_flight = 0;
-    s->push_retry_ms = 0;
+    s->push_retry_ms = s->push_not_before_ms > s->now_ms ? s->push_not_before_ms : 0;
     s->is_push_blocked = false;
 }
 
@@ -260,28 +288,37 @@ static void on_opened(struct session *s, const struct athena_message *opened) {
 
 /* ---- Errors ---- */
 
-static void refused_text(const struct athena_message *message, struct athena_error *why) {
-    *why = (struct athena_error){.code = message->code};
-    snprintf(why->text, sizeof why->text, "%.*s: %.*s", (int)message->code_text.len,
+struct athena_error session_refusal(const char *what, const struct athena_message *message) {
+    struct athena_error why = {.code = message->code};
+    snprintf(why.text, sizeof why.text, "%s%.*s: %.*s", what, (int)message->code_text.len,
              message->code_text.at, (int)message->text.len, message->text.at);
+    clean_text(why.text);
+    return why;
+}
+
+uint64_t session_retry_after_ms(const struct athena_message *message) {
+    enum { RETRY_AFTER_MS_MAX = 60 * 60 * 1000 };
+    uint64_t asked = message->has_retry_after ? message->retry_after_ms : 0;
+    return asked < RETRY_AFTER_MS_MAX ? asked : RETRY_AFTER_MS_MAX;
+}
+
+bool session_is_for_now(enum athena_code code) {
+    return athena_code_is_retryable(code) || code == ATHENA_UNKNOWN_CODE;
 }
 
 /* Without the answer the resume cannot go on: again on the next connection. */
 static void give_up_connection(struct session *s, const struct athena_message *message) {
-    struct athena_error why;
-    refused_text(message, &why);
-    if (!athena_code_is_retryable(message->code))
+    struct athena_error why = session_refusal("", message);
+    if (!session_is_for_now(message->code))
         report(s, message->code, why.text);
-    session_drop(s, CLOSE_NORMAL, &why, message->has_retry_after ? message->retry_after_ms : 0);
+    session_drop(s, CLOSE_NORMAL, &why, session_retry_after_ms(message));
 }
 
 static void on_error(struct session *s, const struct request *request,
                      const struct athena_message *message) {
-    struct athena_error why;
     if (!request) {
-        refused_text(message, &why);
         if (message->code != ATHENA_SHUTTING_DOWN)
-            report(s, message->code, why.text);
+            report(s, message->code, session_refusal("", message).text);
         return; /* the server closes if it has to */
     }
     if (request->kind == REQUEST_PUSH)

@@ -40,6 +40,9 @@ struct session {
     enum session_state state;
     uint64_t now_ms;
     uint64_t next_attempt_ms; /* WAITING */
+    /* What a server's retry_after_ms forbids, on whatever connection [ASP-ERR-6]. */
+    uint64_t attempt_not_before_ms;
+    uint64_t push_not_before_ms;
     uint64_t connected_ms;
     uint64_t progress_ms;
     uint64_t probed_ms; /* 0: no probe is out */
@@ -80,6 +83,12 @@ struct request *session_request(struct session *s, enum request_kind kind);
 void session_send(struct session *s, struct athena_message *message, const struct request *request);
 void session_event(struct session *s, const struct athena_sync_event *event);
 void session_fault(struct session *s, const char *text);
+/* What an `error` says, behind `what`, fit to be shown. */
+struct athena_error session_refusal(const char *what, const struct athena_message *message);
+/* How long its request must not be repeated: 0 when it does not say [ASP-ERR-6]. */
+uint64_t session_retry_after_ms(const struct athena_message *message);
+/* The same request may succeed later; a code that is not known counts as `internal` [ASP-ERR-4]. */
+bool session_is_for_now(enum athena_code code);
 /* The server broke the protocol: report, close with 4000, reconnect. */
 void session_protocol_fault(struct session *s, const char *text);
 /* Storage of this device failed: report, close, reconnect later. */

@@ -41,7 +41,11 @@ static void on_event(void *ctx, const struct athena_sync_event *event) {
     ck_assert_uint_lt(rig->events_len, RIG_EVENTS_MAX);
     struct rig_event *kept = &rig->events[rig->events_len++];
     struct athena_text_view id = event->type == ATHENA_SYNC_CHANGE ? event->change.id : event->id;
-    *kept = (struct rig_event){event->type, event->error.code, event->count, event->retry_ms, ""};
+    *kept = (struct rig_event){.type = event->type,
+                               .code = event->error.code,
+                               .count = event->count,
+                               .retry_ms = event->retry_ms};
+    memcpy(kept->text, event->error.text, sizeof kept->text);
     if (id.len > 0)
         memcpy(kept->id, id.at, id.len);
 }

@@ -23,6 +23,7 @@ struct rig_event {
     uint64_t count;
     uint64_t retry_ms;
     char id[ATHENA_CHANGE_ID_TEXT_MAX + 1];
+    char text[256]; /* of the error */
 };
 
 struct rig {
