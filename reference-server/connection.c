@@ -447,6 +447,8 @@ void connection_tick(struct connection *c, uint64_t now_ms) {
             c->state = DONE;
         return;
     }
+    if (session_is_storing(c->session))
+        c->progress_ms = now_ms; /* a slow disk does not make a client dead [ASP-WS-32] */
     if (now_ms >= c->progress_ms + c->host->dead_ms) {
         c->state = DONE;
         return;

@@ -221,6 +221,10 @@ void session_pushed(struct session_host *host, struct push *push) {
     }
 }
 
+bool session_is_storing(const struct session *s) {
+    return s->pushes > 0;
+}
+
 bool session_takes_input(const struct session *s) {
     if (s->close_code || s->is_stopping || s->deferred || s->replies_len >= REPLIES_MAX ||
         s->reply_bytes >= REPLY_BYTES_MAX || s->pushes >= PUSHES_MAX ||

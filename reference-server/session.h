@@ -71,6 +71,8 @@ void session_pushed(struct session_host *host, struct push *push);
 /* The next frame to send, or NULL. The caller owns one reference. */
 struct frame *session_next_frame(struct session *session);
 
+/* Whether a push of this session is under way: what its client waits for is this server. */
+bool session_is_storing(const struct session *session);
 /* 0, or the code to close with once there is no next frame. */
 uint16_t session_close_code(const struct session *session);
 /* Ends a session that has not opened in time. UINT64_MAX: no deadline. */

@@ -364,6 +364,51 @@ START_TEST(pings_the_silent) {
 }
 END_TEST
 
+/* Opens a document and pushes a change, which the store does not confirm yet. */
+static void open_and_push(void) {
+    static const uint8_t secret[ATHENA_SECRET_BYTES] = {1};
+    struct athena_keys keys;
+    struct peer peer = {0};
+    athena_keys_derive(&keys, secret);
+    memset(peer.challenge, 'c', sizeof peer.challenge);
+    struct athena_message open = peer_open_request(&peer, &keys);
+    struct athena_message push = peer_request(ATHENA_PUSH, &keys);
+    struct athena_change_view change = {.id =
+                                            support_text("ab:7d444840-9dc0-41d1-b245-5ffdce74fad2"),
+                                        .data = {(const uint8_t *)"data", 4}};
+    open.has_req = push.has_req = true;
+    push.changes = &change;
+    push.changes_len = 1;
+    struct athena_buf json = {0};
+    struct athena_buf bytes = {0};
+    athena_message_encode(&json, &open);
+    put_frame(&bytes, 0x81, json.at, json.len);
+    athena_buf_clear(&json);
+    athena_message_encode(&json, &push);
+    put_frame(&bytes, 0x81, json.at, json.len);
+    receive(bytes.at, bytes.len);
+    produce(ROOM);
+    ck_assert(said("opened"));
+    ck_assert(!said("pushed"));
+    athena_buf_fini(&json);
+    athena_buf_fini(&bytes);
+}
+
+/* [ASP-WS-32]: whose change waits for a slow disk is not dead, however long that takes. */
+START_TEST(outlives_a_slow_disk) {
+    upgrade();
+    open_and_push();
+    for (now_ms = 1000; now_ms < 20000; now_ms += 1000)
+        connection_tick(connection, now_ms);
+    ck_assert_int_eq(connection_ending(connection), CONNECTION_GOES_ON);
+    host_commit(&host);
+    connection_tick(connection, 19000 + 2999);
+    ck_assert_int_eq(connection_ending(connection), CONNECTION_GOES_ON);
+    connection_tick(connection, 19000 + 3000);
+    ck_assert_int_eq(connection_ending(connection), CONNECTION_DROP);
+}
+END_TEST
+
 /* [ASP-WS-46] */
 START_TEST(does_not_wait_forever_for_a_close) {
     struct athena_buf bytes = {0};
@@ -458,6 +503,7 @@ int main(void) {
     add(suite, "connections", bounds_connections);
     add(suite, "slow handshake", ends_slow_handshakes);
     add(suite, "ping", pings_the_silent);
+    add(suite, "slow disk", outlives_a_slow_disk);
     add(suite, "close", does_not_wait_forever_for_a_close);
     add(suite, "pause", pauses_and_goes_on);
     add(suite, "pongs", pauses_for_unread_pongs);
