@@ -236,6 +236,8 @@ bool athena_digest_equal(const struct athena_digest *a, const struct athena_dige
 enum athena_code athena_json_check(struct athena_text_view json, struct athena_error *error);
 /* Appends `"..."` with what JSON needs escaped. `text` is valid UTF-8. */
 void athena_json_append_string(struct athena_buf *out, struct athena_text_view text);
+/* Appends `"..."` with the base64url of `bytes`. */
+void athena_json_append_bytes(struct athena_buf *out, const uint8_t *bytes, size_t len);
 
 /* ---- Messages ------------------------------------------------------------------------------- */
 

@@ -223,3 +223,13 @@ void athena_json_append_string(struct athena_buf *out, struct athena_text_view t
     athena_buf_append(out, text.at + text.len - plain, plain);
     athena_buf_append(out, "\"", 1);
 }
+
+void athena_json_append_bytes(struct athena_buf *out, const uint8_t *bytes, size_t len) {
+    size_t text_len = athena_base64url_len(len);
+    char *at = athena_buf_extend(out, text_len + 2);
+    if (!at)
+        return;
+    at[0] = '"';
+    athena_base64url_encode(at + 1, bytes, len);
+    at[text_len + 1] = '"';
+}

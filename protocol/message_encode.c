@@ -18,16 +18,6 @@ static void append_integer(struct athena_buf *out, uint64_t value) {
     athena_buf_append(out, digits + at, sizeof digits - at);
 }
 
-static void append_bytes(struct athena_buf *out, const uint8_t *bytes, size_t len) {
-    size_t text_len = athena_base64url_len(len);
-    char *at = athena_buf_extend(out, text_len + 2);
-    if (!at)
-        return;
-    at[0] = '"';
-    athena_base64url_encode(at + 1, bytes, len);
-    at[text_len + 1] = '"';
-}
-
 /* Ids, cursors and codes hold no character that JSON escapes. */
 static void append_plain(struct athena_buf *out, struct athena_text_view text) {
     char *at = athena_buf_extend(out, text.len + 2);
@@ -54,7 +44,7 @@ static void append_changes(struct athena_buf *out, const struct athena_message *
         append(out, i ? ",{\"id\":" : "{\"id\":");
         append_plain(out, m->changes[i].id);
         append(out, ",\"data\":");
-        append_bytes(out, m->changes[i].data.at, m->changes[i].data.len);
+        athena_json_append_bytes(out, m->changes[i].data.at, m->changes[i].data.len);
         append(out, "}");
     }
     append(out, "]");
@@ -181,22 +171,22 @@ static void append_member(struct athena_buf *out, const struct athena_message *m
         append_integer(out, m->req);
         break;
     case MEMBER_DOC:
-        append_bytes(out, m->doc, sizeof m->doc);
+        athena_json_append_bytes(out, m->doc, sizeof m->doc);
         break;
     case MEMBER_CHALLENGE:
-        append_bytes(out, m->challenge, sizeof m->challenge);
+        athena_json_append_bytes(out, m->challenge, sizeof m->challenge);
         break;
     case MEMBER_LIMITS:
         append_limits(out, &m->limits);
         break;
     case MEMBER_PROOF:
-        append_bytes(out, m->proof, sizeof m->proof);
+        athena_json_append_bytes(out, m->proof, sizeof m->proof);
         break;
     case MEMBER_COUNT:
         append_integer(out, m->digest.count);
         break;
     case MEMBER_DIGEST:
-        append_bytes(out, m->digest.sum, sizeof m->digest.sum);
+        athena_json_append_bytes(out, m->digest.sum, sizeof m->digest.sum);
         break;
     case MEMBER_LIMIT:
         append_integer(out, m->limit);

@@ -256,10 +256,7 @@ static enum athena_code add_all(struct athena_sync *sync,
         return code;
     for (size_t i = 0; i < len && !code; i++)
         code = add_one(sync, &changes[i], added[i].id, &added[i].number, error);
-    if (!code)
-        return replica_commit(sync->replica, error);
-    replica_rollback(sync->replica);
-    return code;
+    return replica_finish(sync->replica, code, error);
 }
 
 enum athena_code athena_sync_add(struct athena_sync *sync,

@@ -73,10 +73,7 @@ enum athena_code athena_sync_quarantine(struct athena_sync *sync, struct athena_
     if (code)
         return code;
     code = replica_quarantine(sync->replica, change.number, reason, error);
-    if (!code)
-        return replica_commit(sync->replica, error);
-    replica_rollback(sync->replica);
-    return code;
+    return replica_finish(sync->replica, code, error);
 }
 
 /* ---- The saved document ---- */
@@ -234,10 +231,7 @@ enum athena_code athena_sync_import(struct athena_sync *sync,
         if (code && error)
             snprintf(error->where, sizeof error->where, "/%zu", i);
     }
-    if (!code)
-        code = replica_commit(sync->replica, error);
-    else
-        replica_rollback(sync->replica);
+    code = replica_finish(sync->replica, code, error);
     if (code)
         *imported = 0;
     sync->has_added = true;

@@ -138,10 +138,7 @@ static enum athena_code take_all(struct intake *in, const struct athena_change_v
         snprintf(s->server.cursor, sizeof s->server.cursor, "%s", cursor);
     if (!code)
         code = replica_save_server(s->replica, &s->server, error);
-    if (!code)
-        return replica_commit(s->replica, error);
-    replica_rollback(s->replica);
-    return code;
+    return replica_finish(s->replica, code, error);
 }
 
 static bool prepare(struct intake *in, const struct athena_change_view *changes, size_t len) {

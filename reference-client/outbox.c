@@ -71,10 +71,8 @@ static bool refuse_too_large(struct session *s, const struct replica_change *cha
     if (!code)
         code = replica_refuse(s->replica, &s->server, change->number, LACKING_TOO_LARGE,
                               s->limits.change, &error);
-    if (!code)
-        code = replica_commit(s->replica, &error);
+    code = replica_finish(s->replica, code, &error);
     if (code) {
-        replica_rollback(s->replica);
         session_storage_fault(s, &error);
         return false;
     }
@@ -212,10 +210,7 @@ static enum athena_code settle_all(struct session *s, const struct request *requ
     }
     if (!code)
         code = replica_save_server(s->replica, &s->server, error);
-    if (!code)
-        return replica_commit(s->replica, error);
-    replica_rollback(s->replica);
-    return code;
+    return replica_finish(s->replica, code, error);
 }
 
 /* The id of a local change; its text is copied. */

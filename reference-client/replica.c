@@ -32,23 +32,25 @@ void number_set_fini(struct number_set *set) {
 
 /* ---- Steps ---- */
 
+static void roll_back(struct replica *r) {
+    if (!sqlite3_get_autocommit(r->db)) /* SQLite may have done it already */
+        sql_run(r, SQL_ROLLBACK, NULL);
+}
+
 enum athena_code replica_begin(struct replica *r, struct athena_error *error) {
     enum athena_code code = sql_run(r, SQL_BEGIN, error);
     if (code)
-        replica_rollback(r); /* it may have begun and failed behind that */
+        roll_back(r); /* it may have begun and failed behind that */
     return code;
 }
 
-enum athena_code replica_commit(struct replica *r, struct athena_error *error) {
-    enum athena_code code = sql_run(r, SQL_COMMIT, error);
+enum athena_code replica_finish(struct replica *r, enum athena_code code,
+                                struct athena_error *error) {
+    if (!code)
+        code = sql_run(r, SQL_COMMIT, error);
     if (code)
-        replica_rollback(r);
+        roll_back(r);
     return code;
-}
-
-void replica_rollback(struct replica *r) {
-    if (!sqlite3_get_autocommit(r->db)) /* SQLite may have done it already */
-        sql_run(r, SQL_ROLLBACK, NULL);
 }
 
 /* ---- Changes ---- */
@@ -186,10 +188,7 @@ static enum athena_code enter_server(struct replica *r, struct athena_text_view 
     sqlite3_bind_int64(row, 1, server->key);
     if (!code)
         code = sql_run(r, SQL_LACK_ALL, error);
-    if (!code)
-        return replica_commit(r, error);
-    replica_rollback(r);
-    return code;
+    return replica_finish(r, code, error);
 }
 
 enum athena_code replica_server(struct replica *r, struct athena_text_view authority,

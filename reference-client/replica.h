@@ -7,7 +7,7 @@
  *             that receiving 100,000 changes writes nothing but the changes
  *   conflict  other bytes that a server holds under an id of ours
  *
- * Everything between replica_begin and replica_commit is one durable step; count, sum, cursor and
+ * Everything between replica_begin and replica_finish is one durable step; count, sum, cursor and
  * the rows they speak of move together [ASP-CLI-6]. Functions marked (in a step) belong there.
  */
 #ifndef REFERENCE_CLIENT_REPLICA_H
@@ -74,9 +74,10 @@ enum athena_code replica_get_text(struct replica *replica, const char *name, cha
 /* ---- Steps ---- */
 
 enum athena_code replica_begin(struct replica *replica, struct athena_error *error);
-/* On failure the step is rolled back. */
-enum athena_code replica_commit(struct replica *replica, struct athena_error *error);
-void replica_rollback(struct replica *replica);
+/* Commits when `code`, what became of the step, is ATHENA_OK, and gives that of the commit.
+ * Otherwise, and when the commit fails, the step is undone. */
+enum athena_code replica_finish(struct replica *replica, enum athena_code code,
+                                struct athena_error *error);
 
 /* ---- Changes ---- */
 

@@ -57,16 +57,15 @@ static bool adopt(struct session *s, const char *cursor) {
     struct athena_error error;
     struct replica_server server = s->server;
     snprintf(server.cursor, sizeof server.cursor, "%s", cursor);
-    if (replica_begin(s->replica, &error) == ATHENA_OK) {
-        if (replica_save_server(s->replica, &server, &error) == ATHENA_OK &&
-            replica_commit(s->replica, &error) == ATHENA_OK) {
-            s->server = server;
-            return true;
-        }
-        replica_rollback(s->replica);
-    }
-    session_storage_fault(s, &error);
-    return false;
+    enum athena_code code = replica_begin(s->replica, &error);
+    if (!code)
+        code = replica_save_server(s->replica, &server, &error);
+    code = replica_finish(s->replica, code, &error);
+    if (code)
+        session_storage_fault(s, &error);
+    else
+        s->server = server;
+    return !code;
 }
 
 static bool adopt_opened(struct session *s) {
@@ -110,19 +109,20 @@ static bool replace_known(struct session *s) {
     struct athena_error error;
     struct replica_server server = s->server;
     struct athena_digest live_share;
-    if (replica_begin(s->replica, &error) == ATHENA_OK) {
-        if (replica_replace_known(s->replica, &server, &s->listed, &s->live, &live_share, &error) ==
-                ATHENA_OK &&
-            replica_save_server(s->replica, &server, &error) == ATHENA_OK &&
-            replica_commit(s->replica, &error) == ATHENA_OK) {
-            s->server = server;
-            s->live_share = live_share;
-            return true;
-        }
-        replica_rollback(s->replica);
+    enum athena_code code = replica_begin(s->replica, &error);
+    if (!code)
+        code =
+            replica_replace_known(s->replica, &server, &s->listed, &s->live, &live_share, &error);
+    if (!code)
+        code = replica_save_server(s->replica, &server, &error);
+    code = replica_finish(s->replica, code, &error);
+    if (code) {
+        session_storage_fault(s, &error);
+        return false;
     }
-    session_storage_fault(s, &error);
-    return false;
+    s->server = server;
+    s->live_share = live_share;
+    return true;
 }
 
 static void next_step(struct session *s) {
@@ -200,10 +200,7 @@ static enum athena_code note_ids(struct session *s, const struct athena_message 
     }
     if (!code)
         code = replica_save_server(s->replica, &s->server, error);
-    if (!code)
-        return replica_commit(s->replica, error);
-    replica_rollback(s->replica);
-    return code;
+    return replica_finish(s->replica, code, error);
 }
 
 void resume_get(struct session *s, const struct athena_text_view *ids, size_t len,

@@ -265,10 +265,7 @@ static enum athena_code load_server(struct session *s, struct athena_error *erro
     if (code)
         return code;
     code = replica_readmit(s->replica, &s->server, s->limits.change, error);
-    if (!code)
-        return replica_commit(s->replica, error);
-    replica_rollback(s->replica);
-    return code;
+    return replica_finish(s->replica, code, error);
 }
 
 static void on_opened(struct session *s, const struct athena_message *opened) {

@@ -188,14 +188,8 @@ void cli_append_string(struct athena_buf *out, const char *name, const char *tex
 }
 
 void cli_append_bytes(struct athena_buf *out, const char *name, const uint8_t *bytes, size_t len) {
-    size_t text_len = athena_base64url_len(len);
     append_name(out, name);
-    char *at = athena_buf_extend(out, text_len + 2);
-    if (!at)
-        return;
-    at[0] = '"';
-    athena_base64url_encode(at + 1, bytes, len);
-    at[text_len + 1] = '"';
+    athena_json_append_bytes(out, bytes, len);
 }
 
 void cli_append_integer(struct athena_buf *out, const char *name, uint64_t value) {

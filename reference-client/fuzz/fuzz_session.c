@@ -247,7 +247,7 @@ static void add_change(struct fuzz *fuzz, uint8_t which, uint8_t len) {
     change.id = view(id);
     require(!replica_begin(fuzz->replica, NULL));
     require(!replica_insert(fuzz->replica, &change, NULL, NULL, NULL));
-    require(!replica_commit(fuzz->replica, NULL));
+    require(!replica_finish(fuzz->replica, ATHENA_OK, NULL));
     fuzz->added++;
     session_added(fuzz->session, fuzz->now_ms);
 }

@@ -110,7 +110,7 @@ void rig_add(struct rig *rig, unsigned set) {
         if (set & 1U << i)
             ck_assert_int_eq(replica_insert(rig->replica, &own, NULL, NULL, NULL), ATHENA_OK);
     }
-    ck_assert_int_eq(replica_commit(rig->replica, NULL), ATHENA_OK);
+    ck_assert_int_eq(replica_finish(rig->replica, ATHENA_OK, NULL), ATHENA_OK);
     session_added(rig->session, rig->now_ms);
 }
 

@@ -64,7 +64,7 @@ void support_store_begin(struct support_store *store) {
 }
 
 void support_store_commit(struct support_store *store) {
-    ck_assert_int_eq(replica_commit(store->replica, NULL), ATHENA_OK);
+    ck_assert_int_eq(replica_finish(store->replica, ATHENA_OK, NULL), ATHENA_OK);
 }
 
 static struct athena_text_view name_of(char text[static 64], unsigned number) {

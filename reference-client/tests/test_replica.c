@@ -304,7 +304,7 @@ START_TEST(a_step_that_is_rolled_back_leaves_nothing) {
         replica_learn(store.replica, &server, 1, support_store_find(&store, 1).hash, NULL),
         ATHENA_OK);
     ck_assert_int_eq(replica_save_server(store.replica, &server, NULL), ATHENA_OK);
-    replica_rollback(store.replica);
+    ck_assert_int_eq(replica_finish(store.replica, ATHENA_CONFLICT, NULL), ATHENA_CONFLICT);
     server = support_store_server(&store, support_authority);
     ck_assert_uint_eq(server.known.count, 0);
     check_waiting(&server, "1");
@@ -324,7 +324,7 @@ START_TEST(a_full_disk_is_an_error_that_leaves_the_rest) {
     support_store_begin(&store);
     ck_assert_int_eq(replica_insert(store.replica, &large, NULL, NULL, &error), ATHENA_UNAVAILABLE);
     ck_assert_str_eq(error.text, "the replica's storage: database or disk is full");
-    replica_rollback(store.replica);
+    ck_assert_int_eq(replica_finish(store.replica, ATHENA_UNAVAILABLE, &error), ATHENA_UNAVAILABLE);
     support_store_reopen(&store);
     ck_assert_uint_eq(support_store_find(&store, 1).number, 1);
     ck_assert_uint_eq(support_store_find(&store, 2).number, 0);

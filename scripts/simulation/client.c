@@ -374,7 +374,7 @@ void client_crash(struct client *client) {
     client->steps_to_crash = 0;
     client->is_crashing = false;
     client->has_fault = false;
-    replica_rollback(client->replica); /* what a new start finds */
+    replica_finish(client->replica, ATHENA_INTERNAL, NULL); /* what a new start finds */
     client_check(client);
 }
 
@@ -448,10 +448,7 @@ static bool insert(struct client *client, const uint64_t *changes, size_t len, b
         struct replica_change own = {.id = change->id, .data = change->data, .is_own = is_own};
         code = replica_insert(client->replica, &own, NULL, NULL, &error);
     }
-    if (!code)
-        return replica_commit(client->replica, &error) == ATHENA_OK;
-    replica_rollback(client->replica);
-    return false;
+    return replica_finish(client->replica, code, &error) == ATHENA_OK;
 }
 
 static void take_over(struct client *client, const uint64_t *changes, size_t len, bool is_own) {
