@@ -1,9 +1,8 @@
 /*
- * The table of codes against the registry of section 14.1 [ASP-ERR-1] and the schemas: every code
- * of the registry is known, no other is, and what may be tried again is what the text says.
+ * The table of codes against the registry of section 14.1 [ASP-ERR-1]: every code of the registry
+ * is known, no other is, and what may be tried again is what the text says.
  */
 #include "protocol/tests/support.h"
-#include "protocol/tests/support_schema.h"
 #include "protocol/tests/support_spec.h"
 
 #include <check.h>
@@ -17,12 +16,10 @@ static char *spec;
 
 static void set_up(void) {
     spec = (char *)source_read("spec/athena-sync-1.md").at;
-    schemas_load();
 }
 
 static void tear_down(void) {
     free(spec);
-    schemas_free();
 }
 
 static bool begins_with(struct athena_text_view cell, const char *text) {
@@ -60,23 +57,6 @@ START_TEST(the_registry_is_the_table) {
 }
 END_TEST
 
-static void expect_enum(const cJSON *list, int first, int last) {
-    ck_assert_int_eq(cJSON_GetArraySize(list), last - first + 1);
-    for (int code = first; code <= last; code++)
-        ck_assert_str_eq(cJSON_GetArrayItem(list, code - first)->valuestring,
-                         athena_code_text((enum athena_code)code));
-}
-
-START_TEST(the_schemas_list_the_same_codes) {
-    expect_enum(member(member(member(schema_of("error"), "properties"), "code"), "enum"),
-                ATHENA_BAD_MESSAGE, ATHENA_SHUTTING_DOWN);
-    const cJSON *entry =
-        member(member(member(schema_of("pushed"), "properties"), "rejected"), "items");
-    expect_enum(member(member(member(entry, "properties"), "code"), "enum"), ATHENA_BAD_CHANGE,
-                ATHENA_QUOTA);
-}
-END_TEST
-
 /* Local codes have a name for logs, and no place on the wire. */
 START_TEST(local_codes_do_not_travel) {
     for (int code = ATHENA_OK; code < CODES_MAX; code++) {
@@ -107,7 +87,6 @@ int main(void) {
     TCase *all = tcase_create("all");
     tcase_add_checked_fixture(all, set_up, tear_down);
     tcase_add_test(all, the_registry_is_the_table);
-    tcase_add_test(all, the_schemas_list_the_same_codes);
     tcase_add_test(all, local_codes_do_not_travel);
     tcase_add_test(all, codes_are_compared_byte_by_byte);
     Suite *suite = suite_create("error");
