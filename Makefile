@@ -119,6 +119,12 @@ $(eval $(call test_rule,reference-server,$(SERVER) $(PROTOCOL),-lwslay -lev))
 $(eval $(call test_rule,reference-client,$(CLIENT) $(PROTOCOL)))
 $(eval $(call test_rule,conformance,$(CONFORM),-lwslay))
 
+# A disk that fails and a clock that jumps, for the server that test_faults.c starts.
+$(BUILD)/reference-server/tests/faults.so: $(BUILD)/reference-server/tests/shim_faults.o
+	$(CC) -shared -o $@ $^
+$(BUILD)/reference-server/tests/shim_faults.o: SANFLAGS = # the sanitizers' own start runs through it
+$(BUILD)/reference-server/tests/test_faults: | $(BUILD)/reference-server/tests/faults.so
+
 # Where tests find what they run: the built programs and the fixtures.
 TEST_ENV = ATHENA_BUILD=$(CURDIR)/$(BUILD) ATHENA_SOURCE=$(CURDIR) ATHENA_SANFLAGS="$(SANFLAGS)"
 

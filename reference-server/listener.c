@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <stdlib.h>
@@ -11,7 +12,19 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+enum {
+    ACCEPTED_AT_ONCE = 16, /* then others have their turn */
+    ACCEPT_PAUSE_MS = 100,
+};
+
 static const char unix_prefix[] = "unix:";
+
+union socket_address {
+    struct sockaddr any;
+    struct sockaddr_in in;
+    struct sockaddr_in6 in6;
+    struct sockaddr_un un;
+};
 
 /* One --listen taken apart. */
 struct address {
@@ -199,8 +212,8 @@ static int try_connect(const char *path) {
     return failure;
 }
 
-/* Only a socket file nobody listens on is in nobody's way: it is from a process that was killed.
- * This is asked before libwebsockets, which removes whatever has the name. */
+/* Only a socket file nobody listens on is in nobody's way: it is from a process that was killed,
+ * and is removed. */
 static bool clear_path(const char *listen, const char *path) {
     struct stat stat;
     if (lstat(path, &stat) != 0)
@@ -210,6 +223,8 @@ static bool clear_path(const char *listen, const char *path) {
     int failure = try_connect(path);
     if (failure == 0)
         return wrong(listen, "another process listens there");
+    if (failure == ECONNREFUSED && unlink(path) != 0)
+        failure = errno;
     return failure == ECONNREFUSED || wrong(listen, strerror(failure));
 }
 
@@ -223,41 +238,139 @@ static void format_url(struct listener *listener, const struct address *address,
                  address->host, (unsigned)port);
 }
 
+static socklen_t fill_sockaddr(union socket_address *to, const struct address *address) {
+    *to = (union socket_address){0};
+    if (address->is_unix) {
+        to->un.sun_family = AF_UNIX;
+        memcpy(to->un.sun_path, address->host, strlen(address->host) + 1); /* see parse_unix */
+        return sizeof to->un;
+    }
+    if (address->is_ipv6) {
+        to->in6.sin6_family = AF_INET6;
+        to->in6.sin6_port = htons(address->port);
+        inet_pton(AF_INET6, address->host, &to->in6.sin6_addr);
+        return sizeof to->in6;
+    }
+    to->in.sin_family = AF_INET;
+    to->in.sin_port = htons(address->port);
+    inet_pton(AF_INET, address->host, &to->in.sin_addr);
+    return sizeof to->in;
+}
+
+static bool bind_socket(int fd, const struct address *address, uint16_t *port) {
+    union socket_address at;
+    const int on = 1;
+    socklen_t len = fill_sockaddr(&at, address);
+    if (!address->is_unix)
+        setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (address->is_ipv6)
+        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
+    if (bind(fd, &at.any, len) != 0 || listen(fd, SOMAXCONN) != 0 ||
+        getsockname(fd, &at.any, &len) != 0)
+        return false;
+    *port = address->is_unix   ? 0
+            : address->is_ipv6 ? ntohs(at.in6.sin6_port)
+                               : ntohs(at.in.sin_port);
+    return true;
+}
+
+/* -1, with errno, when nothing can listen there. */
+static int open_socket(const struct address *address, uint16_t *port) {
+    int family = address->is_unix ? AF_UNIX : address->is_ipv6 ? AF_INET6 : AF_INET;
+    int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd >= 0 && !bind_socket(fd, address, port)) {
+        int failure = errno;
+        close(fd);
+        errno = failure;
+        return -1;
+    }
+    return fd;
+}
+
+/* ---- Accepting ---- */
+
+/* Without descriptors or memory the socket stays readable: asked at once again it would be so for
+ * ever, and the log with it. */
+static void pause_listener(struct listener *listener) {
+    log_line(LOG_LEVEL_WARN, "%s: cannot accept for now: %s", listener->url, strerror(errno));
+    ev_io_stop(listener->loop, &listener->readable);
+    ev_timer_again(listener->loop, &listener->pause);
+}
+
+static void on_pause_over(struct ev_loop *loop, ev_timer *timer, int events) {
+    (void)events;
+    struct listener *listener = timer->data;
+    ev_timer_stop(loop, timer);
+    ev_io_start(loop, &listener->readable);
+}
+
+static void on_readable(struct ev_loop *loop, ev_io *io, int events) {
+    (void)loop;
+    (void)events;
+    struct listener *listener = io->data;
+    const int on = 1;
+    for (int i = 0; i < ACCEPTED_AT_ONCE; i++) {
+        int fd = accept4(io->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd < 0) {
+            if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+                pause_listener(listener);
+            return;
+        }
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on); /* of no use on a unix socket */
+        lws_adopt_descriptor_vhost(listener->vhost, LWS_ADOPT_SOCKET | LWS_ADOPT_ALLOW_SSL,
+                                   (lws_sock_file_fd_type){.sockfd = fd}, server_protocols[0].name,
+                                   NULL);
+    }
+}
+
+static void start_listener(struct listener *listener, struct ev_loop *loop, int fd) {
+    listener->loop = loop;
+    ev_io_init(&listener->readable, on_readable, fd, EV_READ);
+    ev_init(&listener->pause, on_pause_over);
+    listener->pause.repeat = ACCEPT_PAUSE_MS / 1000.0;
+    listener->readable.data = listener->pause.data = listener;
+    ev_io_start(loop, &listener->readable);
+}
+
 static bool open_listener(struct listeners *listeners, struct lws_context *context,
-                          const struct options *options, const char *listen) {
+                          struct ev_loop *loop, const struct options *options, const char *listen) {
     struct address address;
+    uint16_t port;
     struct listener *listener = &listeners->at[listeners->len];
+    bool secure = options->tls_cert != NULL;
     if (!parse_address(&address, listen))
         return false;
     if (address.is_unix && !clear_path(listen, address.host))
         return false;
+    int fd = open_socket(&address, &port);
+    if (fd < 0)
+        return wrong(listen, strerror(errno));
     struct lws_context_creation_info info = {
-        .port = address.port,
-        .iface = address.host,
+        .port = CONTEXT_PORT_NO_LISTEN_SERVER,
         .protocols = server_protocols,
         .vhost_name = listen,
-        .options = LWS_SERVER_OPTION_ONLY_RAW | LWS_SERVER_OPTION_FAIL_UPON_UNABLE_TO_BIND |
-                   (address.is_unix ? LWS_SERVER_OPTION_UNIX_SOCK : 0) |
-                   (address.is_ipv6 || address.is_unix ? 0 : LWS_SERVER_OPTION_DISABLE_IPV6),
+        .options = LWS_SERVER_OPTION_ONLY_RAW,
     };
     fill_tls(&info, options);
     listener->vhost = lws_create_vhost(context, &info);
-    if (!listener->vhost)
-        return wrong(listen, "cannot listen there: the address is in use or not this machine's");
+    if (!listener->vhost) {
+        close(fd);
+        return wrong(listen, "cannot be set up");
+    }
     listeners->len++;
-    int port = address.is_unix ? 0 : lws_get_vhost_listen_port(listener->vhost);
-    format_url(listener, &address, (uint16_t)port, options->tls_cert != NULL);
+    start_listener(listener, loop, fd);
+    format_url(listener, &address, port, secure);
     if (options->authority.len == 0 && !address.is_unix)
-        add_loopback(listeners, (uint16_t)port, options->tls_cert != NULL);
+        add_loopback(listeners, port, secure);
     return true;
 }
 
-bool listeners_open(struct listeners *listeners, struct lws_context *context,
+bool listeners_open(struct listeners *listeners, struct lws_context *context, struct ev_loop *loop,
                     const struct options *options) {
     if (!add_configured(listeners, options))
         return false;
     for (size_t i = 0; i < options->listen.len; i++)
-        if (!open_listener(listeners, context, options, options->listen.at[i]))
+        if (!open_listener(listeners, context, loop, options, options->listen.at[i]))
             return false;
     if (listeners->authorities_len == 0) /* only unix sockets, and no name given */
         add_authority(listeners, "localhost", 0, false);
@@ -267,8 +380,11 @@ bool listeners_open(struct listeners *listeners, struct lws_context *context,
 void listeners_close(struct listeners *listeners) {
     for (size_t i = 0; i < listeners->len; i++) {
         struct listener *listener = &listeners->at[i];
-        if (!listener->is_closed)
-            lws_vhost_destroy(listener->vhost);
+        if (listener->is_closed)
+            continue;
+        ev_io_stop(listener->loop, &listener->readable);
+        ev_timer_stop(listener->loop, &listener->pause);
+        close(listener->readable.fd);
         listener->is_closed = true;
     }
 }

@@ -4,12 +4,16 @@
 
 #include "reference-server/options.h"
 
+#include <ev.h>
 #include <libwebsockets.h>
 
 enum { AUTHORITIES_MAX = OPTION_LIST_MAX * 3 };
 
 struct listener {
-    struct lws_vhost *vhost;
+    struct lws_vhost *vhost; /* takes over what is accepted */
+    struct ev_loop *loop;
+    ev_io readable;
+    ev_timer pause; /* while nothing can be accepted */
     char url[300];
     bool is_closed;
 };
@@ -27,7 +31,7 @@ extern const struct lws_protocols server_protocols[];
 /* Whether --listen, --authority and the TLS files can be what they have to be; opens nothing. */
 bool listeners_check(const struct options *options);
 /* Opens every --listen; false, with the reason in the log, when one cannot be. */
-bool listeners_open(struct listeners *listeners, struct lws_context *context,
+bool listeners_open(struct listeners *listeners, struct lws_context *context, struct ev_loop *loop,
                     const struct options *options);
 /* Accepts no more. */
 void listeners_close(struct listeners *listeners);

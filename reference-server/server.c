@@ -1,5 +1,5 @@
 /*
- * libwebsockets gives sockets, TLS, timers and one event loop; each accepted socket is a raw stream
+ * libwebsockets gives streams, TLS, timers and one event loop; each accepted socket is a raw stream
  * whose bytes go to a connection. Its own WebSocket role is not used: version 4.1.6 drops a
  * handshake with an unknown or a long list of subprotocols without an answer and accepts unmasked
  * frames, where the protocol asks for statuses 400 and 401 and for code 1002.
@@ -436,7 +436,7 @@ static bool check_options(struct server *server, const struct options *options) 
 static bool start(struct server *server, const struct options *options) {
     fill_host(server, options);
     if (!raise_descriptors(server) || !create_context(server) || !open_store(server, options) ||
-        !listeners_open(&server->listeners, server->context, options))
+        !listeners_open(&server->listeners, server->context, server->loop, options))
         return false;
     install_signals(server);
     lws_sul_schedule(server->context, 0, &server->tick, on_tick, 1);

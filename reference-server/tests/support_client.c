@@ -242,7 +242,7 @@ void client_expect(struct client *client, enum athena_type type, struct athena_m
 
 /* ---- Documents ---- */
 
-static struct athena_message request(struct client *client, enum athena_type type,
+struct athena_message client_request(struct client *client, enum athena_type type,
                                      const struct athena_keys *keys) {
     struct athena_message message = {
         .type = type, .has_req = true, .req = client->next_req++, .has_doc = true};
@@ -252,7 +252,7 @@ static struct athena_message request(struct client *client, enum athena_type typ
 
 void client_open(struct client *client, const struct athena_keys *keys,
                  struct athena_message *opened) {
-    struct athena_message open = request(client, ATHENA_OPEN, keys);
+    struct athena_message open = client_request(client, ATHENA_OPEN, keys);
     struct athena_message reply;
     open.authority = support_text(client->authority);
     athena_proof_sign(open.proof, keys, client->challenge, open.authority);
@@ -270,7 +270,7 @@ void client_push(struct client *client, const struct athena_keys *keys, uint64_t
     static char ids[CHANGES_MAX][ATHENA_CHANGE_ID_TEXT_MAX + 1];
     static char data[CHANGES_MAX][17];
     ck_assert_uint_le(len, CHANGES_MAX);
-    struct athena_message push = request(client, ATHENA_PUSH, keys);
+    struct athena_message push = client_request(client, ATHENA_PUSH, keys);
     for (size_t i = 0; i < len; i++) {
         support_id(ids[i], first + i);
         client_data(data[i], first + i);

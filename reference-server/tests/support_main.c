@@ -44,10 +44,14 @@ static void remove_folder(void) {
 }
 
 void support_add(Suite *suite, const char *name, const TTest *test) {
+    support_add_each(suite, name, test, 1);
+}
+
+void support_add_each(Suite *suite, const char *name, const TTest *test, size_t len) {
     TCase *tcase = tcase_create(name);
     tcase_set_timeout(tcase, TEST_SECONDS_MAX);
     tcase_add_checked_fixture(tcase, make_folder, remove_folder);
-    tcase_add_test(tcase, test);
+    tcase_add_loop_test(tcase, test, 0, (int)len);
     suite_add_tcase(suite, tcase);
 }
 

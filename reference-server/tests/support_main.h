@@ -12,6 +12,8 @@ enum { SUPPORT_DEADLINE_MS = 30000, SUPPORT_PATH_MAX = 512 };
 int support_main(Suite *suite);
 /* Adds one test in a test case of its own, which finds a fresh folder at support_folder. */
 void support_add(Suite *suite, const char *name, const TTest *test);
+/* The same once for each `_i` below len. */
+void support_add_each(Suite *suite, const char *name, const TTest *test, size_t len);
 
 /* Removed with all that is in it once the test has passed. */
 extern char support_folder[];

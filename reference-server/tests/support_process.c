@@ -186,6 +186,11 @@ void server_restart(struct server *server, const char *const further[]) {
     listen_on_folder(server, further, NULL);
 }
 
+void server_expect_whole(const struct server *server) {
+    process_expect((const char *const[]){"check", "--data", server->folder, NULL}, NULL, 0,
+                   " 0 damaged\n");
+}
+
 void server_stop(struct server *server) {
     process_signal(&server->process, SIGTERM);
     int status = process_wait(&server->process);

@@ -55,6 +55,8 @@ void server_start(struct server *server, const char *const further[],
                   const struct process_setting *setting);
 /* Again on the folder it has. It has to have ended. */
 void server_restart(struct server *server, const char *const further[]);
+/* `athena-syncd check` finds no damage, whether it is served meanwhile or not. */
+void server_expect_whole(const struct server *server);
 /* SIGTERM, and the end with status 0. */
 void server_stop(struct server *server);
 void server_kill(struct server *server);

@@ -186,7 +186,7 @@ START_TEST(refuses_an_address_in_use) {
     char address[256];
     snprintf(address, sizeof address, "%.*s", (int)strcspn(server.url + 5, "/"), server.url + 5);
     const char *const arguments[] = {"--data", support_folder, "--listen", address, NULL};
-    process_expect(arguments, NULL, 1, "cannot listen there");
+    process_expect(arguments, NULL, 1, "Address already in use");
     server_stop(&server);
 }
 END_TEST

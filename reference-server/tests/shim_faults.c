@@ -1,0 +1,182 @@
+/*
+ * A disk that fails and a clock that jumps, for a program that loads this by LD_PRELOAD. It stands
+ * between the program and the C library: what it lets through goes on to the next function of the
+ * same name. Only regular files count as disk, so that sockets and what is logged go undisturbed.
+ */
+#include "reference-server/tests/faults.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+#include <time.h>
+#include <unistd.h>
+
+/* NOLINTBEGIN(readability-inconsistent-declaration-parameter-name): the C library has its own names
+ */
+
+#define EXPORT __attribute__((visibility("default")))
+/* The function of the same name behind this one, as a pointer of its type. */
+#define NEXT(name) ((__typeof__(&(name)))dlsym(RTLD_NEXT, #name))
+
+/* Until it is mapped, and where no file is named: no faults. */
+static struct faults none;
+static struct faults *faults = &none;
+
+__attribute__((constructor)) static void map_faults(void) {
+    const char *path = getenv(FAULTS_VARIABLE);
+    int fd = path ? open(path, O_RDWR | O_CLOEXEC) : -1;
+    if (fd < 0)
+        return;
+    void *at = mmap(NULL, sizeof *faults, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    close(fd);
+    if (at != MAP_FAILED)
+        faults = at;
+}
+
+static bool is_file(int fd) {
+    struct stat status;
+    return fstat(fd, &status) == 0 && S_ISREG(status.st_mode);
+}
+
+/* ---- Writing ---- */
+
+/* 0, or the errno with which a write fails now. */
+static int write_error(int fd) {
+    int disk = atomic_load(&faults->disk);
+    int error = disk == DISK_FULL ? ENOSPC : disk == DISK_READ_ONLY ? EROFS : 0;
+    return error && is_file(fd) ? error : 0;
+}
+
+/* Whether it is this write that tears. */
+static bool tears(int fd) {
+    return atomic_load(&faults->torn_write) > 0 && is_file(fd) &&
+           atomic_fetch_sub(&faults->torn_write, 1) == 1;
+}
+
+static ssize_t write_at(__typeof__(&pwrite64) next, int fd, const void *bytes, size_t len,
+                        off64_t at) {
+    int error = write_error(fd);
+    if (error) {
+        errno = error;
+        return -1;
+    }
+    if (tears(fd)) {
+        next(fd, bytes, len / 2, at);
+        kill(getpid(), SIGKILL);
+    }
+    return next(fd, bytes, len, at);
+}
+
+EXPORT ssize_t pwrite(int fd, const void *bytes, size_t len, off_t at) {
+    return write_at(NEXT(pwrite), fd, bytes, len, at);
+}
+
+EXPORT ssize_t pwrite64(int fd, const void *bytes, size_t len, off64_t at) {
+    return write_at(NEXT(pwrite64), fd, bytes, len, at);
+}
+
+EXPORT ssize_t write(int fd, const void *bytes, size_t len) {
+    int error = write_error(fd);
+    if (!error)
+        return NEXT(write)(fd, bytes, len);
+    errno = error;
+    return -1;
+}
+
+static int resize(__typeof__(&ftruncate64) next, int fd, off64_t len) {
+    int error = write_error(fd);
+    if (!error)
+        return next(fd, len);
+    errno = error;
+    return -1;
+}
+
+EXPORT int ftruncate(int fd, off_t len) {
+    return resize(NEXT(ftruncate), fd, len);
+}
+
+EXPORT int ftruncate64(int fd, off64_t len) {
+    return resize(NEXT(ftruncate64), fd, len);
+}
+
+/* ---- Opening ---- */
+
+static int open_as(__typeof__(&open64) next, const char *path, int flags, mode_t mode) {
+    if ((flags & O_ACCMODE) == O_RDONLY || atomic_load(&faults->disk) != DISK_READ_ONLY)
+        return next(path, flags, mode);
+    errno = EROFS;
+    return -1;
+}
+
+static mode_t mode_of(int flags, va_list list) {
+    return flags & (O_CREAT | __O_TMPFILE) ? va_arg(list, mode_t) : 0;
+}
+
+EXPORT int open(const char *path, int flags, ...) {
+    va_list list;
+    va_start(list, flags);
+    mode_t mode = mode_of(flags, list);
+    va_end(list);
+    return open_as(NEXT(open), path, flags, mode);
+}
+
+EXPORT int open64(const char *path, int flags, ...) {
+    va_list list;
+    va_start(list, flags);
+    mode_t mode = mode_of(flags, list);
+    va_end(list);
+    return open_as(NEXT(open64), path, flags, mode);
+}
+
+/* ---- Syncing ---- */
+
+static int sync_by(__typeof__(&fsync) next, int fd) {
+    enum { LOOK_AGAIN_MS = 2 };
+    atomic_fetch_add(&faults->syncs, 1);
+    while (atomic_load(&faults->disk) == DISK_HANGS)
+        poll(NULL, 0, LOOK_AGAIN_MS);
+    if (atomic_load(&faults->disk) != DISK_FAILS_SYNCS)
+        return next(fd);
+    errno = EIO;
+    return -1;
+}
+
+EXPORT int fsync(int fd) {
+    return sync_by(NEXT(fsync), fd);
+}
+
+EXPORT int fdatasync(int fd) {
+    return sync_by(NEXT(fdatasync), fd);
+}
+
+/* ---- The wall clock ---- */
+
+EXPORT int clock_gettime(clockid_t clock, struct timespec *now) {
+    int result = NEXT(clock_gettime)(clock, now);
+    if (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE)
+        now->tv_sec += atomic_load(&faults->clock_s);
+    return result;
+}
+
+EXPORT int gettimeofday(struct timeval *restrict now, void *restrict zone) {
+    int result = NEXT(gettimeofday)(now, zone);
+    now->tv_sec += atomic_load(&faults->clock_s);
+    return result;
+}
+
+EXPORT time_t time(time_t *at) {
+    time_t now = NEXT(time)(NULL) + atomic_load(&faults->clock_s);
+    if (at)
+        *at = now;
+    return now;
+}
+
+/* NOLINTEND(readability-inconsistent-declaration-parameter-name) */
