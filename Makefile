@@ -142,6 +142,10 @@ asan: ## check and conformance under AddressSanitizer and UBSan
 bench: all ## measure; prints medians and the machine's own limits
 	$(TEST_ENV) $(BUILD)/athena-bench $(BENCH_ARGS)
 
+SOAK_SECONDS ?= 1800
+soak: all ## keep the server busy for SOAK_SECONDS (1800): does it stay as it was?
+	$(TEST_ENV) $(BUILD)/athena-bench --soak $(SOAK_SECONDS)
+
 # ---- JavaScript: vectors and real Automerge ----
 
 interop-deps: ## install the npm packages that the targets in JavaScript need
@@ -223,7 +227,7 @@ dist: ## a source archive of HEAD in dist/
 clean: ## remove what was built
 	rm -rf build dist compile_commands.json
 
-.PHONY: all help deps deps-dev check conformance asan bench interop-deps vectors-check replay interop fuzz \
+.PHONY: all help deps deps-dev check conformance asan bench interop-deps vectors-check replay interop fuzz soak \
         format lint install dist clean
 
 -include $(shell find build -name '*.d' 2>/dev/null)

@@ -16,6 +16,8 @@
  *   series.c     medians
  *   report.c     the table and the JSON
  *   machine.c    what machine this is
+ *   soak.c       endurance: not a measure, but a run that fails when the server does not stay as it
+ * was
  *
  * The generator shares nothing with the clocks: messages are encoded and framed beforehand, and its
  * own processor time is reported wherever it competes with what is measured.

@@ -3,6 +3,7 @@
 #include "protocol/athena_protocol.h"
 #include "scripts/bench/folder.h"
 #include "scripts/bench/machine.h"
+#include "scripts/bench/soak.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -32,19 +33,24 @@ struct options {
     const char *json;
     bool is_quick;
     int runs;
+    double soak_s; /* 0: measure */
 };
 
 /* Removed on every way out. */
 static struct bench bench;
 
 static void print_help(void) {
-    puts("athena-bench [--only NAME,...] [--quick] [--runs N] [--json FILE]\n\n"
+    puts("athena-bench [--only NAME,...] [--quick] [--runs N] [--json FILE]\n"
+         "athena-bench --soak SECONDS\n\n"
          "Measures build/athena-syncd and build/athena-sync (ATHENA_BUILD names the folder) on\n"
          "loopback and a fresh folder in TMPDIR, or else in the build folder.\n\n"
          "  --only NAME,...  these measures\n"
          "  --quick          one run of few changes: shows that all runs, not how fast\n"
          "  --runs N         runs of each measure, whose median counts (5)\n"
-         "  --json FILE      also write the figures there\n");
+         "  --json FILE      also write the figures there\n"
+         "  --soak SECONDS   instead keep 500 connections busy for so long: 1 when the server "
+         "loses\n"
+         "                   or doubles a change, or keeps memory or descriptors\n");
     for (size_t i = 0; i < MEASURES; i++)
         printf("  %-10s %s\n", measures[i].name, measures[i].what);
 }
@@ -86,11 +92,22 @@ static int parse_runs(const char *text) {
     return (int)runs;
 }
 
+static double parse_seconds(const char *text) {
+    char *end;
+    double seconds = strtod(text, &end);
+    if (end == text || *end || !(seconds >= 1 && seconds <= 1e6))
+        refuse("--soak wants 1 to 1000000, not %s", text);
+    return seconds;
+}
+
 static struct options parse_options(int argc, char **argv) {
-    static const struct option known[] = {
-        {"only", required_argument, NULL, 'o'}, {"quick", no_argument, NULL, 'q'},
-        {"runs", required_argument, NULL, 'r'}, {"json", required_argument, NULL, 'j'},
-        {"help", no_argument, NULL, 'h'},       {0}};
+    static const struct option known[] = {{"only", required_argument, NULL, 'o'},
+                                          {"quick", no_argument, NULL, 'q'},
+                                          {"runs", required_argument, NULL, 'r'},
+                                          {"json", required_argument, NULL, 'j'},
+                                          {"soak", required_argument, NULL, 's'},
+                                          {"help", no_argument, NULL, 'h'},
+                                          {0}};
     struct options options = {0};
     for (int option; (option = getopt_long(argc, argv, "", known, NULL)) != -1;) {
         if (option == 'h') {
@@ -102,6 +119,7 @@ static struct options parse_options(int argc, char **argv) {
         options.only = option == 'o' ? optarg : options.only;
         options.json = option == 'j' ? optarg : options.json;
         options.is_quick |= option == 'q';
+        options.soak_s = option == 's' ? parse_seconds(optarg) : options.soak_s;
         options.runs = option == 'r' ? parse_runs(optarg) : options.runs;
     }
     if (optind < argc)
@@ -162,7 +180,10 @@ int main(int argc, char **argv) {
     bench_require_memory(bench.decoder);
     make_folder();
     raise_open_files();
-    run_measures(&options);
+    if (options.soak_s > 0)
+        soak_run(&bench, options.soak_s);
+    else
+        run_measures(&options);
     athena_decoder_free(bench.decoder);
     return 0;
 }

@@ -2,6 +2,7 @@
 
 #include "scripts/bench/bench.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -117,6 +118,19 @@ double program_resident_kib(const struct program *program) {
     if (kib < 0)
         bench_fail("%s has no VmRSS", path);
     return kib;
+}
+
+size_t program_descriptors(const struct program *program) {
+    char path[64];
+    size_t count = 0;
+    snprintf(path, sizeof path, "/proc/%d/fd", (int)program->pid);
+    DIR *folder = opendir(path);
+    if (!folder)
+        bench_fail("%s: %s", path, strerror(errno));
+    for (const struct dirent *entry; (entry = readdir(folder));)
+        count += entry->d_name[0] != '.';
+    closedir(folder);
+    return count;
 }
 
 /* A file without a name that holds the input from its start. */

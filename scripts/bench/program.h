@@ -21,6 +21,7 @@ void program_stop(struct program *program, int signal);
 
 double program_processor_time(const struct program *program); /* seconds so far */
 double program_resident_kib(const struct program *program);
+size_t program_descriptors(const struct program *program);
 
 /* One program from its start to its end. */
 struct program_run {
