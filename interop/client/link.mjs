@@ -60,7 +60,7 @@ export class Link {
     const offered = token ? [PROTOCOL, `athena-token.${encode(utf8(token))}`] : [PROTOCOL]
     this.#socket = new WebSocket(url, offered)
     this.#listen()
-    this.#timer = setTimeout(() => this.#lost('no welcome in time'), options.times.welcome)
+    this.#timer = setTimeout(() => this.#lost(`no ${this.#welcomed.done ? 'opened' : 'welcome'} in time`), options.times.welcome)
   }
 
   get isOpen() {
@@ -142,7 +142,6 @@ export class Link {
 
   #first(message) {
     if (message.type !== 'welcome') throw new ServerFault(`the first message is ${message.type}`)
-    clearTimeout(this.#timer)
     this.#welcomed.done = true
     this.#welcomed.resolve(message)
   }
@@ -171,6 +170,7 @@ export class Link {
   // Liveness, section 7.4: bytes that left count as progress, but only what comes answers a probe.
   #watch() {
     const { idle, patience } = this.#options.times
+    clearTimeout(this.#timer)
     this.#timer = setInterval(() => {
       const { bufferedAmount = 0 } = this.#socket
       const sent = bufferedAmount < this.#buffered

@@ -236,6 +236,14 @@ test('a server that never says welcome is given up', async (t) => {
   assert.equal((await gone).message, 'no welcome in time')
 })
 
+test('a server that says welcome and then nothing is given up, too', async (t) => {
+  const server = await scripted(t, { answer: () => null })
+  const anna = await replica(t, { url: server.url, times: { welcome: 20 } })
+  const gone = anna.events.next('disconnected')
+  anna.connect()
+  assert.equal((await gone).message, 'no opened in time')
+})
+
 test('HTTP 401 is reported, and a token admits', async (t) => {
   const { url } = await serve(t, { token: 'let-me-in' })
   const anna = await replica(t, { url })
