@@ -18,7 +18,14 @@ const USAGE = `usage: cli.mjs init FOLDER [--url URL] [--key KEY]
 
   init    makes a replica, of a new document or, with --key, of one that exists
   key     prints the document secret
-  watch   runs it; --automerge puts received bytes that are no Automerge change into quarantine`
+  watch   runs it: JSON lines in and out, as athena-sync(1) describes them
+
+  --url URL          the server; init remembers it
+  --key KEY          the document secret, 43 characters
+  --offline          does not connect until told to
+  --token-file FILE  its first line is the server's token
+  --automerge        puts received bytes that are no Automerge change into quarantine
+  --help             prints this`
 
 class UsageError extends Error {}
 
@@ -125,26 +132,25 @@ async function obey(replica) {
 // What was printed has to leave before the process does.
 const finish = () => process.stdout.write('', () => process.exit(0))
 
-async function main() {
-  const { values, positionals } = parseArgs({
-    allowPositionals: true,
-    options: {
-      url: { type: 'string' },
-      key: { type: 'string' },
-      offline: { type: 'boolean' },
-      'token-file': { type: 'string' },
-      automerge: { type: 'boolean' }
-    }
-  })
-  const [command, folder, ...others] = positionals
-  if (folder === undefined || others.length > 0) throw new UsageError('a command and a folder are wanted')
-  if (command === 'init') return init(folder, values)
-  if (command === 'key') return process.stdout.write(`${config(folder).secret}\n`)
-  if (command === 'watch') return watch(folder, values)
-  throw new UsageError(`${command} is no command`)
+const PROGRAM = {
+  init: { run: init, options: { url: { type: 'string' }, key: { type: 'string' } } },
+  key: { run: (folder) => process.stdout.write(`${config(folder).secret}\n`), options: {} },
+  watch: {
+    run: watch,
+    options: { url: { type: 'string' }, offline: { type: 'boolean' }, 'token-file': { type: 'string' }, automerge: { type: 'boolean' } }
+  }
 }
 
-main().catch((error) => {
+async function main([name, ...args]) {
+  if (name === '--help' || args.includes('--help')) return console.log(USAGE)
+  if (!Object.hasOwn(PROGRAM, name ?? '')) throw new UsageError(name === undefined ? 'a command is wanted' : `${name} is no command`)
+  const { run, options } = PROGRAM[name]
+  const { values, positionals } = parseArgs({ args, allowPositionals: true, options })
+  if (positionals.length !== 1) throw new UsageError(`${name} takes one folder, not ${positionals.length}`)
+  return run(positionals[0], values)
+}
+
+main(process.argv.slice(2)).catch((error) => {
   const isUsage = error instanceof UsageError || error instanceof TypeError
   console.error(isUsage ? `${error.message}\n\n${USAGE}` : error.message)
   process.exit(isUsage ? 2 : 1)

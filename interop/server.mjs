@@ -2,7 +2,8 @@
 // The server as a program: options, the first line, and the signals.
 import { readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
-import { startServer } from './server/server.mjs'
+import { isAuthority } from './lib/authority.mjs'
+import { isLoopback, startServer } from './server/server.mjs'
 
 const USAGE = `usage: server.mjs --data FOLDER [--port N] [--host ADDRESS] [--token-file FILE] [--name AUTHORITY]... [--public]
 
@@ -11,11 +12,14 @@ const USAGE = `usage: server.mjs --data FOLDER [--port N] [--host ADDRESS] [--to
   --host ADDRESS     127.0.0.1 by default; another needs --token-file or --public
   --token-file FILE  its first line is the token that clients have to give
   --name AUTHORITY   a name that clients dial; the loopback names with the port otherwise
-  --public           anyone may connect and store`
+  --public           anyone may connect and store
+  --help             prints this`
 
+// undefined when only help is wanted.
 function options() {
   const { values } = parseArgs({
     options: {
+      help: { type: 'boolean' },
       data: { type: 'string' },
       port: { type: 'string', default: '0' },
       host: { type: 'string', default: '127.0.0.1' },
@@ -24,9 +28,14 @@ function options() {
       public: { type: 'boolean', default: false }
     }
   })
+  if (values.help) return undefined
   if (values.data === undefined) throw new Error('--data is missing')
   const port = Number(values.port)
-  if (!Number.isInteger(port) || port < 0 || port > 65535) throw new Error(`--port ${values.port}: not a port`)
+  if (!/^\d+$/.test(values.port) || port > 65535) throw new Error(`--port ${values.port}: not a port`)
+  const wrong = values.name.find((name) => !isAuthority(name))
+  if (wrong !== undefined) throw new Error(`--name ${wrong}: not an authority as URLs have it, such as sync.example.org or [::1]:8080`)
+  const isOpen = values['token-file'] !== undefined || values.public
+  if (!isLoopback(values.host) && !isOpen) throw new Error(`--host ${values.host} needs --token-file, or --public`)
   const token = values['token-file'] === undefined ? null : readToken(values['token-file'])
   return { data: values.data, host: values.host, port, token, names: values.name, isPublic: values.public }
 }
@@ -42,9 +51,10 @@ async function main() {
   try {
     wanted = options()
   } catch (error) {
-    console.error(`${error.message}\n${USAGE}`)
+    console.error(`${error.message}\n\n${USAGE}`)
     process.exit(2)
   }
+  if (wanted === undefined) return console.log(USAGE)
   const server = await startServer(wanted)
   const stop = () => server.stop().then(() => process.exit(0))
   process.on('SIGTERM', stop)

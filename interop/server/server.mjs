@@ -29,6 +29,8 @@ export const DEFAULTS = {
 const REFUSED_MS = 2000
 const LOOPBACK = ['127.0.0.1', '::1', 'localhost']
 
+export const isLoopback = (host) => LOOPBACK.includes(host)
+
 export async function startServer(options) {
   const server = new Server({ ...DEFAULTS, ...options })
   await server.listen()
@@ -43,7 +45,7 @@ class Server {
   #stopped = null
 
   constructor(options) {
-    if (!LOOPBACK.includes(options.host) && options.token === null && !options.isPublic) {
+    if (!isLoopback(options.host) && options.token === null && !options.isPublic) {
       throw new Error(`listening on ${options.host} needs a token, or --public`)
     }
     this.#options = options

@@ -77,14 +77,17 @@ export async function watch(t, folder, ...args) {
   return { events, ask, kill, ended }
 }
 
-export async function cli(...args) {
-  const child = spawn(process.execPath, [file('cli.mjs'), ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
+/** A program of this folder, run to its end. */
+export async function run(program, ...args) {
+  const child = spawn(process.execPath, [file(program), ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
   const [out, err] = [[], []]
   child.stdout.on('data', (chunk) => out.push(chunk))
   child.stderr.on('data', (chunk) => err.push(chunk))
   const [code] = await once(child, 'close')
   return { code, out: Buffer.concat(out).toString(), err: Buffer.concat(err).toString() }
 }
+
+export const cli = (...args) => run('cli.mjs', ...args)
 
 export const LIMITS = { message: 4194304, message_before_open: 16384, change: 1114112, batch: 1000, docs: 64 }
 export const EMPTY = { count: 0, digest: encode(new Uint8Array(32)), cursor: 'empty' }

@@ -1,0 +1,47 @@
+// The command lines of the programs: help, and what is said about wrong options.
+import test from 'node:test'
+import assert from 'node:assert/strict'
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { run } from './client-kit.mjs'
+import { folder } from './server-kit.mjs'
+
+for (const args of [['cli.mjs', '--help'], ['cli.mjs', 'watch', '--help'], ['server.mjs', '--help']]) {
+  test(`${args.join(' ')} prints the usage`, async () => {
+    const { code, out, err } = await run(...args)
+    assert.deepEqual([code, err], [0, ''])
+    assert.match(out, /^usage: /)
+  })
+}
+
+// Each with what the message has to name. FOLDER is one that would be used if the options were right.
+const WRONG = [
+  [['cli.mjs'], /a command is wanted/],
+  [['cli.mjs', 'dance', 'FOLDER'], /dance is no command/],
+  [['cli.mjs', 'key'], /key takes one folder, not 0/],
+  [['cli.mjs', 'init', 'FOLDER', 'again'], /init takes one folder, not 2/],
+  [['cli.mjs', 'init', 'FOLDER', '--offline'], /'--offline'/],
+  [['cli.mjs', 'init', 'FOLDER', '--key', 'abc'], /43 characters/],
+  [['cli.mjs', 'init', 'FOLDER', '--url', 'nowhere'], /nowhere: not a URL/],
+  [['cli.mjs', 'init', 'FOLDER', '--url', 'http://a/'], /neither ws nor wss/],
+  [['cli.mjs', 'watch', 'FOLDER'], /is no replica/],
+  [['server.mjs'], /--data is missing/],
+  [['server.mjs', '--data', 'FOLDER', '--frob'], /'--frob'/],
+  [['server.mjs', '--data', 'FOLDER', 'more'], /'more'/],
+  [['server.mjs', '--data', 'FOLDER', '--port', '65536'], /--port 65536: not a port/],
+  [['server.mjs', '--data', 'FOLDER', '--port', ''], /--port : not a port/],
+  [['server.mjs', '--data', 'FOLDER', '--name', 'EXAMPLE.org'], /--name EXAMPLE.org: not an authority/],
+  [['server.mjs', '--data', 'FOLDER', '--host', '0.0.0.0'], /--host 0.0.0.0 needs --token-file/],
+  [['server.mjs', '--data', 'FOLDER', '--token-file', 'none'], /none/]
+]
+
+for (const [command, what] of WRONG) {
+  test(`${command.join(' ')} is refused, and nothing is made`, async (t) => {
+    const path = join(folder(t), 'new')
+    const { code, out, err } = await run(...command.map((word) => (word === 'FOLDER' ? path : word)))
+    assert.deepEqual([code, out], [2, ''])
+    assert.match(err, what)
+    assert.match(err, /^usage: /m)
+    assert.equal(existsSync(path), false)
+  })
+}
