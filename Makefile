@@ -132,7 +132,8 @@ check: all $(TESTS) ## run the unit tests and every fast test
 	@$(TEST_ENV) scripts/run-tests $(if $(SIMULATION),'$(BUILD)/athena-simulate --seeds 2000') \
 	    $(TESTS) $(wildcard scripts/check-*)
 
-SERVER_COMMAND = $(CURDIR)/$(BUILD)/athena-syncd --listen 127.0.0.1:{port} --data {dir}
+SERVER_COMMAND = $(CURDIR)/$(BUILD)/athena-syncd --listen 127.0.0.1:{port} --data {dir} \
+                 --quota-document-bytes {quota}
 conformance: all ## run the conformance suite against the reference server
 	$(TEST_ENV) $(BUILD)/athena-conform server --exec '$(SERVER_COMMAND)' $(CONFORM_ARGS)
 

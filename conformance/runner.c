@@ -177,8 +177,20 @@ static void ensure_alive(struct runner *runner) {
 
 /* ---- Jobs ------------------------------------------------------------------------------------ */
 
-static bool is_untestable(const struct runner *runner, const struct scenario *scenario) {
-    return scenario_needs(scenario, "exec") && runner->options->target.command == NULL;
+/* Whether it can run here; else the verdict says what it lacks. */
+static bool can_run(const struct runner *runner, const struct scenario *scenario,
+                    struct verdict *verdict) {
+    const struct target_options *target = &runner->options->target;
+    if (scenario_needs(scenario, "exec") && target->command == NULL)
+        *verdict =
+            plain_verdict(VERDICT_UNTESTABLE,
+                          memory_copy_text("it kills or restarts the server: use --exec"));
+    else if (scenario_needs(scenario, "quota") && !target_takes_quota(target))
+        *verdict = plain_verdict(VERDICT_UNSUPPORTED,
+                                 memory_copy_text("the command takes no {quota}"));
+    else
+        return true;
+    return false;
 }
 
 static void finish(struct runner *runner, size_t index, struct verdict verdict) {
@@ -200,10 +212,9 @@ static void start_job(struct runner *runner) {
     size_t index = runner->next++;
     const struct scenario *scenario = runner->catalog->scenarios[index];
     int ends[2];
-    if (is_untestable(runner, scenario)) {
-        finish(runner, index,
-               plain_verdict(VERDICT_UNTESTABLE,
-                             memory_copy_text("it kills or restarts the server: use --exec")));
+    struct verdict verdict;
+    if (!can_run(runner, scenario, &verdict)) {
+        finish(runner, index, verdict);
         return;
     }
     fflush(NULL);

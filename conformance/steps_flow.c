@@ -35,8 +35,11 @@ static enum progress kill_server(struct run *run) {
     return STEP_DONE;
 }
 
-static enum progress start_server(struct run *run) {
+static enum progress start_server(struct run *run, const struct frame *frame) {
     char *error = NULL;
+    const cJSON *quota = step_member(frame, "quota");
+    if (quota != NULL)
+        target_set_quota(run->target, (uint64_t)quota->valuedouble);
     if (!target_start(run->target, run->deadline_us, &error)) {
         run_fail(run, NULL, "the server did not start again: %s", error);
         free(error);
@@ -60,7 +63,7 @@ static enum progress move_data(struct run *run, const struct frame *frame, bool 
     return ok ? STEP_DONE : STEP_FAILED;
 }
 
-/* {"server": "kill" | "stop" | "start" | "save" | "restore", "as": "name"}. */
+/* {"server": "kill" | "stop" | "start" | "save" | "restore", "as": "name", "quota": bytes}. */
 static enum progress step_server(struct run *run, struct task *task, struct frame *frame) {
     (void)task;
     const char *action = step_text(frame, "server");
@@ -71,7 +74,7 @@ static enum progress step_server(struct run *run, struct task *task, struct fram
     if (strcmp(action, "kill") == 0)
         return kill_server(run);
     if (strcmp(action, "start") == 0)
-        return start_server(run);
+        return start_server(run, frame);
     return move_data(run, frame, strcmp(action, "save") == 0);
 }
 

@@ -30,6 +30,7 @@ struct target {
     char *folder; /* holds data/, saved-*, server.log */
     pid_t pid;    /* 0 while none runs */
     int pidfd;
+    uint64_t quota_bytes; /* for {quota} */
     bool accepted_once;
 };
 
@@ -135,9 +136,12 @@ static _Noreturn void run_command(const char *command, const char *log) {
 static bool spawn(struct target *target, char **error) {
     char *data = path_in(target, "data", "");
     char *log = path_in(target, "server.log", "");
+    char quota[24];
+    snprintf(quota, sizeof quota, "%llu", (unsigned long long)target->quota_bytes);
     char *with_port = substitute(target->options->command, "{port}", target->url.port);
     char *with_dir = substitute(with_port, "{dir}", data);
-    char *command = memory_format("exec %s", with_dir);
+    char *with_quota = substitute(with_dir, "{quota}", quota);
+    char *command = memory_format("exec %s", with_quota);
     target->pid = fork();
     if (target->pid == 0)
         run_command(command, log);
@@ -152,6 +156,7 @@ static bool spawn(struct target *target, char **error) {
     free(log);
     free(with_port);
     free(with_dir);
+    free(with_quota);
     free(command);
     return target->pid != 0;
 }
@@ -192,6 +197,14 @@ bool target_kill(struct target *target, char **error) {
     }
     kill(-target->pid, SIGKILL);
     return reap(target, INT64_MAX, &status);
+}
+
+bool target_takes_quota(const struct target_options *options) {
+    return options->command != NULL && strstr(options->command, "{quota}") != NULL;
+}
+
+void target_set_quota(struct target *target, uint64_t bytes) {
+    target->quota_bytes = bytes;
 }
 
 bool target_terminate(struct target *target) {

@@ -1,7 +1,8 @@
 /*
  * The server under test: an address, or a command that the harness starts, stops, kills and whose
  * data folder it copies. A command runs through the shell in its own process group, its output in
- * a log file; `{port}` becomes a free port, `{dir}` its data folder.
+ * a log file; `{port}` becomes a free port, `{dir}` its data folder, `{quota}` the bytes of envelopes
+ * that one document may have, 0 for as many as it likes.
  */
 #ifndef CONFORM_TARGET_H
 #define CONFORM_TARGET_H
@@ -40,6 +41,9 @@ bool target_accepts(const struct target *target);
 /* These need a command. Starting blocks until the server accepts or `deadline_us` passes, then
  * false with *error set. */
 bool target_start(struct target *target, int64_t deadline_us, char **error);
+/* Whether a quota can be set, and the one it has from its next start on; 0: none, as at first. */
+bool target_takes_quota(const struct target_options *options);
+void target_set_quota(struct target *target, uint64_t bytes);
 /* SIGKILL, and the wait for its end. */
 bool target_kill(struct target *target, char **error);
 /* SIGTERM; target_describe_death tells when it has ended. False when it does not run. */
