@@ -182,12 +182,11 @@ static bool can_run(const struct runner *runner, const struct scenario *scenario
                     struct verdict *verdict) {
     const struct target_options *target = &runner->options->target;
     if (scenario_needs(scenario, "exec") && target->command == NULL)
-        *verdict =
-            plain_verdict(VERDICT_UNTESTABLE,
-                          memory_copy_text("it kills or restarts the server: use --exec"));
+        *verdict = plain_verdict(VERDICT_UNTESTABLE,
+                                 memory_copy_text("it kills or restarts the server: use --exec"));
     else if (scenario_needs(scenario, "quota") && !target_takes_quota(target))
-        *verdict = plain_verdict(VERDICT_UNSUPPORTED,
-                                 memory_copy_text("the command takes no {quota}"));
+        *verdict =
+            plain_verdict(VERDICT_UNSUPPORTED, memory_copy_text("the command takes no {quota}"));
     else
         return true;
     return false;

@@ -1,8 +1,8 @@
 /*
  * The server under test: an address, or a command that the harness starts, stops, kills and whose
  * data folder it copies. A command runs through the shell in its own process group, its output in
- * a log file; `{port}` becomes a free port, `{dir}` its data folder, `{quota}` the bytes of envelopes
- * that one document may have, 0 for as many as it likes.
+ * a log file; `{port}` becomes a free port, `{dir}` its data folder, `{quota}` the bytes of
+ * envelopes that one document may have, 0 for as many as it likes.
  */
 #ifndef CONFORM_TARGET_H
 #define CONFORM_TARGET_H
