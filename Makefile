@@ -14,7 +14,7 @@ PKGS     := libwebsockets libcjson libsodium sqlite3 openssl
 NODE_DEPS = $(if $(shell command -v node),,nodejs) $(if $(shell command -v npm),,npm)
 DEPS     := gcc make pkg-config jq libwebsockets-dev libcjson-dev libsodium-dev libsqlite3-dev \
             libev-dev libwslay-dev libssl-dev openssl check libxml2-utils perl
-DEV_DEPS := clang clang-format clang-tidy libclang-rt-14-dev shellcheck valgrind mandoc git
+DEV_DEPS := clang clang-format clang-tidy libclang-rt-14-dev shellcheck valgrind mandoc git chromium
 
 CC       ?= gcc
 WARN     := -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes
@@ -66,7 +66,7 @@ help: ## list the targets
 deps: ## install the Debian packages that building and testing need
 	@scripts/install-packages $(DEPS)
 
-deps-dev: deps ## also what formatting, fuzzing and the JavaScript tools need
+deps-dev: deps ## also what formatting, fuzzing, browsers and the JavaScript tools need
 	@scripts/install-packages $(DEV_DEPS) $(NODE_DEPS)
 
 # ---- compiling and linking ----
@@ -136,6 +136,9 @@ SERVER_COMMAND = $(CURDIR)/$(BUILD)/athena-syncd --listen 127.0.0.1:{port} --dat
                  --quota-document-bytes {quota}
 conformance: all ## run the conformance suite against the reference server
 	$(TEST_ENV) $(BUILD)/athena-conform server --exec '$(SERVER_COMMAND)' $(CONFORM_ARGS)
+
+report-page: all ## look at the suite's HTML report in Chromium: wide, narrow, light, dark
+	$(TEST_ENV) scripts/browse-report
 
 asan: ## check and conformance under AddressSanitizer and UBSan
 	$(MAKE) SAN=1 check conformance
@@ -228,7 +231,7 @@ dist: ## a source archive of HEAD in dist/
 clean: ## remove what was built
 	rm -rf build dist compile_commands.json
 
-.PHONY: all help deps deps-dev check conformance asan bench interop-deps vectors-check replay interop fuzz soak \
+.PHONY: all help deps deps-dev check conformance report-page asan bench interop-deps vectors-check replay interop fuzz soak \
         format lint install dist clean
 
 -include $(shell find build -name '*.d' 2>/dev/null)

@@ -19,8 +19,12 @@ double format_number(const cJSON *object, const char *name) {
 }
 
 void format_write_escaped(FILE *out, const char *text) {
-    for (; *text != '\0'; text++) {
-        unsigned char byte = (unsigned char)*text;
+    format_write_escaped_part(out, text, strlen(text));
+}
+
+void format_write_escaped_part(FILE *out, const char *text, size_t len) {
+    for (size_t i = 0; i < len; i++) {
+        unsigned char byte = (unsigned char)text[i];
         if (byte == '&')
             fputs("&amp;", out);
         else if (byte == '<')

@@ -32,6 +32,8 @@ double format_number(const cJSON *object, const char *name);
 
 /* Text that is fit for XML and HTML; what these cannot hold becomes a question mark. */
 void format_write_escaped(FILE *out, const char *text);
+/* The same of its first `len` bytes. */
+void format_write_escaped_part(FILE *out, const char *text, size_t len);
 
 void format_write_tap(const cJSON *run, FILE *out);
 void format_write_junit(const cJSON *run, FILE *out);

@@ -3,6 +3,7 @@
  * what failed first, and the requirements with the scenarios that cite them.
  */
 #include "conformance/format.h"
+#include "conformance/json_write.h"
 
 #include <stdbool.h>
 #include <string.h>
@@ -33,6 +34,8 @@ static const char STYLE[] =
     "summary .mark{width:6.5rem;font-weight:600}summary .name{font-weight:600;flex:0 0 auto}"
     "summary .title{flex:1 1 20rem}.body{padding:0 0 1rem}dl{display:grid;"
     "grid-template-columns:7rem minmax(0,1fr);gap:.25rem .75rem;margin:.5rem 0}dt{color:var(--dim)}"
+    "mark{padding:0 .15em;border-radius:3px;color:inherit;background:color-mix(in srgb,var(--bad) "
+    "30%,transparent)}"
     "dd{margin:0;overflow-wrap:anywhere}a{color:var(--link);text-decoration:none}"
     ".drawing{overflow-x:auto}svg{font:12px ui-monospace,monospace;fill:currentColor}"
     "input,select{font:inherit;color:inherit;background:var(--page);border:1px solid var(--line);"
@@ -135,6 +138,22 @@ static void write_row(FILE *out, const char *name, const char *text, bool is_cod
     write_text(out, is_code ? "<code>" : "", text, is_code ? "</code>\n" : "\n");
 }
 
+/* What differs stands out. */
+static void write_marked(FILE *out, const cJSON *scenario, const char *name) {
+    const char *text = format_text(scenario, name);
+    size_t from;
+    size_t len;
+    if (!json_find(text, format_text(scenario, "pointer"), &from, &len)) {
+        write_row(out, name, text, true);
+        return;
+    }
+    fprintf(out, "<dt>%s<dd><code>", name);
+    format_write_escaped_part(out, text, from);
+    fputs("<mark>", out);
+    format_write_escaped_part(out, text + from, len);
+    write_text(out, "</mark>", text + from + len, "</code>\n");
+}
+
 static void write_requirements_of(FILE *out, const cJSON *scenario) {
     const cJSON *id;
     fputs("<dt>requirements<dd>", out);
@@ -173,8 +192,8 @@ static void write_scenario(FILE *out, const cJSON *scenario) {
             format_number(scenario, "ms"));
     write_row(out, "broken", format_text(scenario, "sentence"), false);
     write_row(out, "problem", format_text(scenario, "message"), false);
-    write_row(out, "expected", format_text(scenario, "expected"), true);
-    write_row(out, "received", format_text(scenario, "received"), true);
+    write_marked(out, scenario, "expected");
+    write_marked(out, scenario, "received");
     write_row(out, "step", format_text(scenario, "step"), true);
     write_row(out, "why", format_text(scenario, "why"), false);
     write_requirements_of(out, scenario);

@@ -9,7 +9,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ACTORS_MAX = 12, NAME_MAX_BYTES = 32, COLUMN = 150, ROW = 30, TOP = 46, LABEL_BYTES = 66 };
+/* In pixels, but for the first two and the last. */
+enum {
+    ACTORS_MAX = 12,
+    NAME_MAX_BYTES = 32,
+    LEFT = 70,
+    ROW = 30,
+    TOP = 46,
+    LABEL = 490,
+    NAME_WIDTH = 40,
+    COLUMN_MIN = 150, /* labels of the columns at the left then cross those at the right */
+    LABEL_BYTES = 66,
+};
 
 struct line {
     double ms;
@@ -22,6 +33,7 @@ struct drawing {
     FILE *out;
     char actors[ACTORS_MAX][NAME_MAX_BYTES];
     int actors_len;
+    int column;
 };
 
 /* A line of transcript_add: "   12.34 ms  alice    > text". */
@@ -83,8 +95,8 @@ static void write_label(FILE *out, const char *text) {
 }
 
 static void write_row(struct drawing *d, const struct line *line, int from, int y) {
-    int x = 70 + from * COLUMN;
-    int server = 70 + d->actors_len * COLUMN;
+    int x = LEFT + from * d->column;
+    int server = LEFT + d->actors_len * d->column;
     fprintf(d->out, "<text x=\"0\" y=\"%d\" opacity=\".6\">%.1f</text>", y + 4, line->ms);
     if (line->kind == '>' || line->kind == '<') {
         int tip = line->kind == '>' ? server : x;
@@ -100,7 +112,7 @@ static void write_row(struct drawing *d, const struct line *line, int from, int 
 }
 
 static void write_actor(struct drawing *d, const char *name, int index, int height) {
-    int x = 70 + index * COLUMN;
+    int x = LEFT + index * d->column;
     fprintf(d->out,
             "<path d=\"M%d 26V%d\" stroke=\"currentColor\" opacity=\".3\"/>"
             "<text x=\"%d\" y=\"16\" text-anchor=\"middle\" font-weight=\"bold\">",
@@ -118,8 +130,11 @@ void format_write_sequence(const cJSON *transcript, FILE *out) {
         if (read_line(&line, item->valuestring) && strcmp(line.who, "server") != 0)
             rows += column(&d, line.who) >= 0;
     }
+    if (rows == 0)
+        return;
     int height = TOP + rows * ROW;
-    int width = 70 + d.actors_len * COLUMN + 480;
+    d.column = d.actors_len * COLUMN_MIN < LABEL ? LABEL / d.actors_len : COLUMN_MIN;
+    int width = LEFT + (d.actors_len - 1) * d.column + LABEL + NAME_WIDTH;
     fprintf(out,
             "<svg width=\"%d\" height=\"%d\" viewBox=\"0 0 %d %d\" role=\"img\" "
             "aria-label=\"the messages in order\">\n",

@@ -1,5 +1,6 @@
 #include "conformance/report.h"
 
+#include "conformance/json_write.h"
 #include "conformance/memory.h"
 
 #include <stdlib.h>
@@ -10,6 +11,7 @@ static const char GREEN[] = "\033[32m";
 static const char RED[] = "\033[31m";
 static const char YELLOW[] = "\033[33m";
 static const char DIM[] = "\033[2m";
+static const char MARKED[] = "\033[1;7m";
 static const char PLAIN[] = "\033[0m";
 
 static const char *const MARKS[VERDICT_STATUSES] = {"ok", "FAIL", "unsupported", "untestable",
@@ -102,6 +104,19 @@ static void print_part(const struct report *report, const char *name, const char
         fprintf(report->out, "    %-9s %s\n", name, text);
 }
 
+/* What differs stands out. */
+static void print_marked(const struct report *report, const char *name, const char *text,
+                         const char *pointer) {
+    size_t from;
+    size_t len;
+    if (text == NULL || pointer == NULL || !json_find(text, pointer, &from, &len)) {
+        print_part(report, name, text);
+        return;
+    }
+    fprintf(report->out, "    %-9s %.*s%s%.*s%s%s\n", name, (int)from, text, paint(report, MARKED),
+            (int)len, text + from, paint(report, PLAIN), text + from + len);
+}
+
 static void print_indented(const struct report *report, const char *text) {
     for (const char *line = text; *line != '\0';) {
         size_t len = strcspn(line, "\n");
@@ -136,8 +151,8 @@ static void print_details(const struct report *report, const struct scenario *sc
                           const struct verdict *verdict, const char *replay) {
     print_requirement(report, verdict);
     print_part(report, "problem", verdict->message);
-    print_part(report, "expected", verdict->expected);
-    print_part(report, "received", verdict->received);
+    print_marked(report, "expected", verdict->expected, verdict->pointer);
+    print_marked(report, "received", verdict->received, verdict->pointer);
     if (verdict->line > 0)
         fprintf(report->out, "    %-9s %s:%u  %s\n", "step", scenario->path, verdict->line,
                 verdict->step != NULL ? verdict->step : "");

@@ -48,6 +48,7 @@ static void add_verdict(cJSON *entry, const struct verdict *verdict, const char 
     add_text(entry, "message", verdict->message);
     add_text(entry, "expected", verdict->expected);
     add_text(entry, "received", verdict->received);
+    add_text(entry, "pointer", verdict->pointer);
     add_text(entry, "step", verdict->step);
     add_text(entry, "server_log", verdict->server_log);
     if (verdict->transcript != NULL)

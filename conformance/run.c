@@ -101,6 +101,27 @@ enum progress run_fail_values(struct run *run, const cJSON *expected, const cJSO
     return STEP_FAILED;
 }
 
+enum progress run_compare(struct run *run, const cJSON *expected, const cJSON *received,
+                          const char *what) {
+    struct match_fault fault;
+    cJSON *saved = cJSON_CreateObject();
+    if (match_value(expected, received, saved, &fault)) {
+        run_keep(run, saved);
+        cJSON_Delete(saved);
+        return run_checked(run);
+    }
+    char *message = *fault.pointer != '\0'
+                        ? memory_format("%s differs at %s: %s", what, fault.pointer, fault.text)
+                        : memory_format("%s differs: %s", what, fault.text);
+    run_fail_values(run, expected, received, message);
+    if (run->verdict.pointer == NULL)
+        run->verdict.pointer = memory_copy_text(fault.pointer);
+    match_fault_fini(&fault);
+    cJSON_Delete(saved);
+    free(message);
+    return STEP_FAILED;
+}
+
 enum progress run_unsupported(struct run *run) {
     conclude(run, VERDICT_UNSUPPORTED, NULL,
              memory_format("the server does not offer %s", run->scenario->profile));

@@ -90,6 +90,10 @@ enum progress run_fail(struct run *run, const char *requirement, const char *for
 /* The same with what was expected and what came, either may be NULL. */
 enum progress run_fail_values(struct run *run, const cJSON *expected, const cJSON *received,
                               const char *message);
+/* Compares what came with what was expected: keeps what matchers save and counts the expectation,
+ * or ends the run with what differs in `what` ("the reply"). */
+enum progress run_compare(struct run *run, const cJSON *expected, const cJSON *received,
+                          const char *what);
 /* Ends the run: the server does not offer the scenario's extension. */
 enum progress run_unsupported(struct run *run);
 /* Ends the run: the scenario is wrong. */

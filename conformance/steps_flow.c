@@ -92,26 +92,10 @@ static enum progress step_let(struct run *run, struct task *task, struct frame *
 /* {"check": value, "is": expected}. */
 static enum progress step_check(struct run *run, struct task *task, struct frame *frame) {
     (void)task;
-    const cJSON *value = step_member(frame, "check");
-    const cJSON *expected = step_member(frame, "is");
-    struct match_fault fault;
-    enum progress progress = STEP_DONE;
-    cJSON *saved = cJSON_CreateObject();
-    if (match_value(expected, value, saved, &fault)) {
-        run_keep(run, saved);
-        progress = run_checked(run);
-    } else {
-        char *message = memory_format("%s: %s", fault.pointer, fault.text);
-        progress = run_fail_values(run, expected, value, message);
-        free(message);
-    }
-    match_fault_fini(&fault);
-    cJSON_Delete(saved);
-    return progress;
+    return run_compare(run, step_member(frame, "is"), step_member(frame, "check"), "the value");
 }
 
-/* ---- repeat, if, parallel
- * ------------------------------------------------------------------------ */
+/* ---- repeat, if, parallel -------------------------------------------------------------------- */
 
 static cJSON *evaluate_times(struct run *run, const struct frame *frame) {
     char *error = NULL;

@@ -156,25 +156,6 @@ static cJSON *await_reply(struct run *run, struct connection *connection, const 
     return reply;
 }
 
-static enum progress compare_reply(struct run *run, const cJSON *expected, const cJSON *reply) {
-    cJSON *saved = cJSON_CreateObject();
-    struct match_fault fault;
-    enum progress progress = STEP_DONE;
-    if (match_value(expected, reply, saved, &fault)) {
-        run_keep(run, saved);
-        progress = run_checked(run);
-    } else {
-        char *message =
-            memory_format("the reply differs at %s: %s",
-                          *fault.pointer != '\0' ? fault.pointer : "its root", fault.text);
-        progress = run_fail_values(run, expected, reply, message);
-        free(message);
-    }
-    match_fault_fini(&fault);
-    cJSON_Delete(saved);
-    return progress;
-}
-
 /* {"request": {...}, "on": "alice", "reply": {...}}: a message with a req of the connection's own,
  * and the reply that must carry it. */
 static enum progress step_request(struct run *run, struct task *task, struct frame *frame) {
@@ -192,7 +173,7 @@ static enum progress step_request(struct run *run, struct task *task, struct fra
     if (cJSON_IsObject(expected) && value_operator(expected) == NULL)
         cJSON_AddItemToObject(expected, "req",
                               cJSON_Duplicate(cJSON_GetObjectItem(frame->memo, "req"), true));
-    progress = compare_reply(run, expected, reply);
+    progress = run_compare(run, expected, reply, "the reply");
     note_opened(run, connection, reply);
     if (progress == STEP_DONE && step_text(frame, "save") != NULL)
         value_set(&run->scope, step_text(frame, "save"), cJSON_Duplicate(reply, true));
@@ -357,12 +338,12 @@ static enum progress finish_read(struct run *run, const struct frame *frame,
     if (expected == NULL)
         return STEP_FAILED;
     enum progress progress =
-        compare_reply(run, expected, cJSON_GetObjectItem(frame->memo, "entries"));
+        run_compare(run, expected, cJSON_GetObjectItem(frame->memo, "entries"), "the reply");
     if (progress == STEP_DONE && !cJSON_Compare(cursor, end, true))
         progress =
             run_fail_values(run, end, cursor, "the listing does not end at the cursor of opened");
     if (progress == STEP_DONE && pages != NULL)
-        progress = compare_reply(run, pages, cJSON_GetObjectItem(frame->memo, "pages"));
+        progress = run_compare(run, pages, cJSON_GetObjectItem(frame->memo, "pages"), "the reply");
     if (progress == STEP_DONE && step_text(frame, "save") != NULL)
         value_set(&run->scope, step_text(frame, "save"), cJSON_Duplicate(cursor, true));
     cJSON_Delete(expected);

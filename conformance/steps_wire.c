@@ -71,20 +71,15 @@ static enum progress take_welcome(struct run *run, struct frame *frame,
                                   struct connection *connection) {
     cJSON *welcome = connection_take_next(connection);
     const cJSON *wanted = step_member(frame, "welcome");
-    struct match_fault fault = {0};
     if (welcome == NULL && connection->ending != CONNECTION_LIVES)
         return fail_ended(run, connection, "welcome");
     if (welcome == NULL)
         return run_wait_for(run, "welcome on %s", connection->name);
     cJSON *expected = wanted != NULL ? cJSON_Duplicate(wanted, true) : cJSON_CreateObject();
     cJSON_AddStringToObject(expected, "type", "welcome");
-    enum progress progress = run_checked(run);
-    if (!match_value(expected, welcome, NULL, &fault))
-        progress = run_fail_values(run, expected, welcome,
-                                   "the first message is not the welcome that was expected");
-    else if (!offers(welcome, run->scenario->profile))
+    enum progress progress = run_compare(run, expected, welcome, "the first message");
+    if (progress == STEP_DONE && !offers(welcome, run->scenario->profile))
         progress = run_unsupported(run);
-    match_fault_fini(&fault);
     cJSON_Delete(expected);
     cJSON *variable = cJSON_CreateObject();
     cJSON_AddItemToObject(
@@ -292,24 +287,6 @@ static cJSON *take_for(struct connection *connection, const struct frame *frame)
                                         : connection_take_reply(connection);
 }
 
-static enum progress compare(struct run *run, const cJSON *expected, const cJSON *received) {
-    cJSON *saved = cJSON_CreateObject();
-    struct match_fault fault;
-    enum progress progress;
-    if (match_value(expected, received, saved, &fault)) {
-        run_keep(run, saved);
-        progress = run_checked(run);
-    } else {
-        char *message =
-            memory_format("%s: %s", *fault.pointer != '\0' ? fault.pointer : "it", fault.text);
-        progress = run_fail_values(run, expected, received, message);
-        free(message);
-    }
-    match_fault_fini(&fault);
-    cJSON_Delete(saved);
-    return progress;
-}
-
 /* {"expect": {...}, "on": "alice"}: the next reply, or (type "changed") the next live message;
  * with "next": true the next message of any kind. */
 static enum progress step_expect(struct run *run, struct task *task, struct frame *frame) {
@@ -326,7 +303,7 @@ static enum progress step_expect(struct run *run, struct task *task, struct fram
         free(expected);
         return STEP_WAITS;
     }
-    enum progress progress = compare(run, step_member(frame, "expect"), message);
+    enum progress progress = run_compare(run, step_member(frame, "expect"), message, "the message");
     cJSON_Delete(message);
     return progress;
 }

@@ -17,6 +17,7 @@ static const struct {
              {"message", offsetof(struct verdict, message)},
              {"expected", offsetof(struct verdict, expected)},
              {"received", offsetof(struct verdict, received)},
+             {"pointer", offsetof(struct verdict, pointer)},
              {"server_log", offsetof(struct verdict, server_log)}};
 enum { TEXTS_LEN = sizeof TEXTS / sizeof *TEXTS };
 

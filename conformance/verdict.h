@@ -24,6 +24,7 @@ struct verdict {
     char *message;     /* one sentence */
     char *expected;    /* may be NULL, like the next ones */
     char *received;
+    char *pointer; /* JSON Pointer of what differs between these two */
     char *server_log;
     cJSON *transcript; /* array of texts */
 };

@@ -126,6 +126,33 @@ START_TEST(integers_are_written_in_digits) {
 }
 END_TEST
 
+START_TEST(values_are_found_by_pointer) {
+    static const char text[] = "{\"a\":[1,{\"b,]\":\"}\\\"\"},[]],\"ab\":null,\"a\":7}";
+    static const char *const rows[][2] = {
+        {"/a", "[1,{\"b,]\":\"}\\\"\"},[]]"},
+        {"/a/0", "1"},
+        {"/a/1/b,]", "\"}\\\"\""},
+        {"/a/2", "[]"},
+        {"/ab", "null"},
+        {"", NULL},
+        {"/b", NULL},
+        {"/a/3", NULL},
+        {"/a/2/0", NULL},
+        {"/ab/0", NULL},
+        {"/a/1/b", NULL},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        size_t from = 0;
+        size_t len = 0;
+        bool found = json_find(text, rows[i][0], &from, &len);
+        ck_assert_msg(found == (rows[i][1] != NULL), "%s", rows[i][0]);
+        ck_assert_msg(!found ||
+                          (len == strlen(rows[i][1]) && memcmp(text + from, rows[i][1], len) == 0),
+                      "%s: %.*s", rows[i][0], (int)len, text + from);
+    }
+}
+END_TEST
+
 START_TEST(printable_texts_have_no_control) {
     static const char *const rows[][2] = {
         {"", ""},
@@ -150,6 +177,7 @@ int main(void) {
     support_add(suite, "members", members_are_bounded);
     support_add(suite, "prefixes", every_prefix_is_refused);
     support_add(suite, "writing", integers_are_written_in_digits);
+    support_add(suite, "finding", values_are_found_by_pointer);
     support_add(suite, "printable", printable_texts_have_no_control);
     return support_main(suite);
 }
