@@ -160,13 +160,11 @@ vectors-check: ## regenerate vectors, messages and Automerge fixtures and compar
 	node fixtures/messages/generate.mjs --check
 	node fixtures/automerge/generate.mjs --check
 
-replay: all ## replay a real two-author editing trace through server and clients
-	$(TEST_ENV) node interop/trace.mjs
-
-interop: all ## test the JavaScript implementation, and run the suite against its server
+interop: all ## test the JavaScript implementation; every server with every client, in a table
 	node --test interop/test/
 	$(TEST_ENV) $(BUILD)/athena-conform server --jobs 2 --timeout 60 $(CONFORM_ARGS) \
 	    --exec 'node $(CURDIR)/interop/server.mjs --port {port} --data {dir}'
+	$(TEST_ENV) node interop/matrix.mjs
 
 # ---- fuzzing ----
 
@@ -231,7 +229,7 @@ dist: ## a source archive of HEAD in dist/
 clean: ## remove what was built
 	rm -rf build dist compile_commands.json
 
-.PHONY: all help deps deps-dev check conformance report-page asan bench interop-deps vectors-check replay interop fuzz soak \
+.PHONY: all help deps deps-dev check conformance report-page asan bench interop-deps vectors-check interop fuzz soak \
         format lint install dist clean
 
 -include $(shell find build -name '*.d' 2>/dev/null)

@@ -3,12 +3,12 @@
 import { createInterface } from 'node:readline'
 import { existsSync, openSync, closeSync, fsyncSync, mkdirSync, readFileSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
-import { parseArgs } from 'node:util'
 import { Replica } from './client.mjs'
 import { authorityOf } from './lib/authority.mjs'
 import { newSecret, secretFromText } from './lib/keys.mjs'
 import { decode, encode } from './lib/base64url.mjs'
 import { syncFolder } from './node/logfile.mjs'
+import { parseOptions } from './node/options.mjs'
 import { NodeWebSocket } from './node/websocket.mjs'
 import { FileStorage } from './storage-file.mjs'
 
@@ -21,7 +21,7 @@ const USAGE = `usage: cli.mjs init FOLDER [--url URL] [--key KEY]
   watch   runs it: JSON lines in and out, as athena-sync(1) describes them
 
   --url URL          the server; init remembers it
-  --key KEY          the document secret, 43 characters
+  --key KEY          the document secret, 43 characters; - reads it from standard input
   --offline          does not connect until told to
   --token-file FILE  its first line is the server's token
   --automerge        puts received bytes that are no Automerge change into quarantine
@@ -35,7 +35,7 @@ function init(folder, { url, key }) {
   const path = join(folder, CONFIG)
   if (existsSync(path)) throw new UsageError(`${folder} is a replica already`)
   if (url !== undefined) authorityOf(url)
-  const secret = key === undefined ? newSecret() : secretFromText(key)
+  const secret = key === undefined ? newSecret() : secretFromText(key === '-' ? firstLine(0) : key)
   mkdirSync(folder, { recursive: true, mode: 0o700 })
   const fd = openSync(path, 'wx', 0o600)
   writeSync(fd, `${JSON.stringify({ secret: encode(secret), url })}\n`)
@@ -43,6 +43,8 @@ function init(folder, { url, key }) {
   closeSync(fd)
   syncFolder(folder)
 }
+
+const firstLine = (file) => readFileSync(file, 'utf8').split(/\r?\n/)[0]
 
 function config(folder) {
   const path = join(folder, CONFIG)
@@ -67,16 +69,16 @@ async function watch(folder, { url, offline, 'token-file': tokenFile, automerge 
     secret: secretFromText(secret),
     WebSocket: NodeWebSocket,
     url: url ?? usual,
-    token: tokenFile && readFileSync(tokenFile, 'utf8').split(/\r?\n/)[0],
+    token: tokenFile && firstLine(tokenFile),
     validate: automerge ? await automergeCheck() : undefined,
     onEvent: (event) => emit(toLine(event))
   })
   warn(url ?? usual)
   print({ event: 'ready', doc: replica.doc })
   lines.forEach(print)
-  emit = print
+  emit = (event) => { if (event.event !== 'change' || !event.own) print(event) } // whoever adds knows it
   if (!offline && (url ?? usual) !== undefined) replica.connect()
-  await obey(replica)
+  obey(replica)
 }
 
 // Without TLS whoever is on the path can take over the connection.
@@ -119,12 +121,14 @@ async function answer(replica, line) {
   return command?.cmd === 'stop'
 }
 
-// Commands run side by side, since `sync` may wait for a `connect` that comes later.
-async function obey(replica) {
+// Commands run side by side, since `sync` may wait for a `connect` that comes later. It ends at
+// `stop`, at the end of the input, at a signal, or when nobody reads what it says.
+function obey(replica) {
   const input = createInterface(process.stdin)
-  const stop = () => replica.stop().then(() => process.exit(0))
+  const stop = () => replica.stop().then(finish)
   process.on('SIGTERM', stop)
   process.on('SIGINT', stop)
+  process.stdout.on('error', stop)
   input.on('line', (line) => answer(replica, line).then((stopped) => stopped && finish()))
   input.on('close', stop)
 }
@@ -145,7 +149,7 @@ async function main([name, ...args]) {
   if (name === '--help' || args.includes('--help')) return console.log(USAGE)
   if (!Object.hasOwn(PROGRAM, name ?? '')) throw new UsageError(name === undefined ? 'a command is wanted' : `${name} is no command`)
   const { run, options } = PROGRAM[name]
-  const { values, positionals } = parseArgs({ args, allowPositionals: true, options })
+  const { values, positionals } = parseOptions({ args, allowPositionals: true, options })
   if (positionals.length !== 1) throw new UsageError(`${name} takes one folder, not ${positionals.length}`)
   return run(positionals[0], values)
 }

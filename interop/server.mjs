@@ -1,8 +1,8 @@
 #!/usr/bin/env node
 // The server as a program: options, the first line, and the signals.
 import { readFileSync } from 'node:fs'
-import { parseArgs } from 'node:util'
 import { isAuthority } from './lib/authority.mjs'
+import { parseOptions } from './node/options.mjs'
 import { isLoopback, startServer } from './server/server.mjs'
 
 const USAGE = `usage: server.mjs --data FOLDER [--port N] [--host ADDRESS] [--token-file FILE] [--name AUTHORITY]... [--public]
@@ -17,7 +17,7 @@ const USAGE = `usage: server.mjs --data FOLDER [--port N] [--host ADDRESS] [--to
 
 // undefined when only help is wanted.
 function options() {
-  const { values } = parseArgs({
+  const { values } = parseOptions({
     options: {
       help: { type: 'boolean' },
       data: { type: 'string' },

@@ -28,12 +28,20 @@ const WRONG = [
   [['server.mjs'], /--data is missing/],
   [['server.mjs', '--data', 'FOLDER', '--frob'], /'--frob'/],
   [['server.mjs', '--data', 'FOLDER', 'more'], /'more'/],
+  [['server.mjs', '--data'], /'--data/],
   [['server.mjs', '--data', 'FOLDER', '--port', '65536'], /--port 65536: not a port/],
   [['server.mjs', '--data', 'FOLDER', '--port', ''], /--port : not a port/],
   [['server.mjs', '--data', 'FOLDER', '--name', 'EXAMPLE.org'], /--name EXAMPLE.org: not an authority/],
   [['server.mjs', '--data', 'FOLDER', '--host', '0.0.0.0'], /--host 0.0.0.0 needs --token-file/],
   [['server.mjs', '--data', 'FOLDER', '--token-file', 'none'], /none/]
 ]
+
+test('a value may begin with a dash, as one key in 64 does', async (t) => {
+  const path = join(folder(t), 'new')
+  const key = `-${'A'.repeat(42)}`
+  assert.deepEqual((await run('cli.mjs', 'init', path, '--key', key)).code, 0)
+  assert.equal((await run('cli.mjs', 'key', path)).out, `${key}\n`)
+})
 
 for (const [command, what] of WRONG) {
   test(`${command.join(' ')} is refused, and nothing is made`, async (t) => {
