@@ -88,6 +88,7 @@ static bool is_named(const struct options *options, const struct scenario *scena
 static bool is_selected(const struct options *options, const struct scenario *scenario) {
     return is_named(options, scenario) &&
            (options->family == NULL || strcmp(options->family, scenario->family) == 0) &&
+           (options->profile == NULL || strcmp(options->profile, scenario->profile) == 0) &&
            (options->requirement == NULL || scenario_cites(scenario, options->requirement));
 }
 

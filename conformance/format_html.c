@@ -192,6 +192,7 @@ static void write_scenario(FILE *out, const cJSON *scenario) {
             format_number(scenario, "ms"));
     write_row(out, "broken", format_text(scenario, "sentence"), false);
     write_row(out, "problem", format_text(scenario, "message"), false);
+    write_row(out, "expected for", format_text(scenario, "reason"), false);
     write_marked(out, scenario, "expected");
     write_marked(out, scenario, "received");
     write_row(out, "step", format_text(scenario, "step"), true);

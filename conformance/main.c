@@ -39,6 +39,9 @@ static int command_server(int argc, char **argv, const char *program) {
     if (result == OPTIONS_RUN && !catalog_load(&catalog, &options, &error)) {
         fprintf(stderr, "athena-conform: %s\n", error);
         status = EXIT_HARNESS;
+    } else if (result == OPTIONS_RUN && options.pause_before > 0 && catalog.len != 1) {
+        fputs("athena-conform: --pause-before needs exactly one scenario to be named\n", stderr);
+        status = EXIT_USAGE;
     } else if (result == OPTIONS_RUN && options.list) {
         for (size_t i = 0; i < catalog.faults_len; i++)
             fprintf(stderr, "athena-conform: %s\n", catalog.faults[i]);

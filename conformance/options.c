@@ -4,13 +4,14 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <limits.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { TIMEOUT_MS_DEFAULT = 10000, JOBS_MAX = 64, JOBS_A_CPU = 4 };
+enum { TIMEOUT_MS_DEFAULT = 10000, JOBS_MAX = 64, JOBS_A_CPU = 4, REPEAT_MAX = 1000000 };
 
 static const char HELP[] =
     "usage: athena-conform server (--url URL | --exec COMMAND) [OPTION]... [SCENARIO]...\n"
@@ -33,11 +34,17 @@ static const char HELP[] =
     "What to run\n"
     "  --family NAME         only scenarios of one family\n"
     "  --requirement ID      only scenarios that cite it, for example ASP-PUSH-3\n"
+    "  --profile NAME        only scenarios of one profile: core, or an extension\n"
     "  --list                print what would run, and end\n"
     "  --bail                end at the first scenario that is not green\n"
     "  --timeout SECONDS     what one scenario may take (10)\n"
     "  --jobs N              scenarios side by side (four for each processor)\n"
     "  --seed N              repeat the generated values of an earlier run\n"
+    "  --repeat N            all of it N times, each with the next seed\n"
+    "  --expect-failures FILE  failures that are known, a line each: SCENARIO REQUIREMENT WHY.\n"
+    "                        One that does not happen is a failure\n"
+    "  --pause-before LINE   wait for the Enter key before the step in that line of the one\n"
+    "                        scenario that is named: time to attach a debugger\n"
     "\n"
     "What to write\n"
     "  --report FORMAT=FILE  tap, junit, json or html, to a file; may be repeated\n"
@@ -88,11 +95,15 @@ enum {
     OPT_TOKEN,
     OPT_FAMILY,
     OPT_REQUIREMENT,
+    OPT_PROFILE,
     OPT_LIST,
     OPT_BAIL,
     OPT_TIMEOUT,
     OPT_JOBS,
     OPT_SEED,
+    OPT_REPEAT,
+    OPT_EXPECT_FAILURES,
+    OPT_PAUSE_BEFORE,
     OPT_REPORT,
     OPT_SCENARIOS,
     OPT_SPEC,
@@ -109,11 +120,15 @@ static const struct option LONG_OPTIONS[] = {
     {"token", required_argument, NULL, OPT_TOKEN},
     {"family", required_argument, NULL, OPT_FAMILY},
     {"requirement", required_argument, NULL, OPT_REQUIREMENT},
+    {"profile", required_argument, NULL, OPT_PROFILE},
     {"list", no_argument, NULL, OPT_LIST},
     {"bail", no_argument, NULL, OPT_BAIL},
     {"timeout", required_argument, NULL, OPT_TIMEOUT},
     {"jobs", required_argument, NULL, OPT_JOBS},
     {"seed", required_argument, NULL, OPT_SEED},
+    {"repeat", required_argument, NULL, OPT_REPEAT},
+    {"expect-failures", required_argument, NULL, OPT_EXPECT_FAILURES},
+    {"pause-before", required_argument, NULL, OPT_PAUSE_BEFORE},
     {"report", required_argument, NULL, OPT_REPORT},
     {"scenarios", required_argument, NULL, OPT_SCENARIOS},
     {"spec", required_argument, NULL, OPT_SPEC},
@@ -135,6 +150,10 @@ static const char **text_option(struct options *options, int option) {
         return &options->family;
     case OPT_REQUIREMENT:
         return &options->requirement;
+    case OPT_PROFILE:
+        return &options->profile;
+    case OPT_EXPECT_FAILURES:
+        return &options->expect_failures;
     case OPT_SCENARIOS:
         return &options->scenarios;
     case OPT_SPEC:
@@ -165,6 +184,18 @@ static enum options_result read_report(struct options *options, const char *text
     return OPTIONS_RUN;
 }
 
+static enum options_result read_count(const char *name, const char *text, int most, int *count) {
+    double number = 0;
+    if (!read_number(text, 1, most, &number) || number != (int)number) {
+        char *whole = memory_format("%s %s", name, text);
+        enum options_result result = wrong("%s: a whole number from 1 on was expected", whole);
+        free(whole);
+        return result;
+    }
+    *count = (int)number;
+    return OPTIONS_RUN;
+}
+
 static enum options_result read_value(struct options *options, int option, const char *text) {
     double number = 0;
     switch (option) {
@@ -190,10 +221,11 @@ static enum options_result read_value(struct options *options, int option, const
         options->timeout_ms = (int)(number * 1000);
         return OPTIONS_RUN;
     case OPT_JOBS:
-        if (!read_number(text, 1, JOBS_MAX, &number))
-            return wrong("--jobs %s is not a number from 1 to 64", text);
-        options->jobs = (int)number;
-        return OPTIONS_RUN;
+        return read_count("--jobs", text, JOBS_MAX, &options->jobs);
+    case OPT_REPEAT:
+        return read_count("--repeat", text, REPEAT_MAX, &options->repeat);
+    case OPT_PAUSE_BEFORE:
+        return read_count("--pause-before", text, INT_MAX, &options->pause_before);
     case OPT_SEED:
         options->seed_given = true;
         return read_seed(text, &options->seed)
@@ -206,7 +238,7 @@ static enum options_result read_value(struct options *options, int option, const
 
 static void set_defaults(struct options *options) {
     long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-    *options = (struct options){.timeout_ms = TIMEOUT_MS_DEFAULT};
+    *options = (struct options){.timeout_ms = TIMEOUT_MS_DEFAULT, .repeat = 1};
     options->jobs = (int)(cpus < 1 ? 1 : cpus) * JOBS_A_CPU;
     if (options->jobs > JOBS_MAX)
         options->jobs = JOBS_MAX;

@@ -13,6 +13,8 @@ struct options {
     const char *spec;      /* likewise */
     const char *family;
     const char *requirement;
+    const char *profile;
+    const char *expect_failures;                  /* a file for expectations.h, or NULL */
     const char *selectors[OPTIONS_SELECTORS_MAX]; /* names, globs or paths */
     size_t selectors_len;
     struct {
@@ -25,6 +27,8 @@ struct options {
     bool seed_given;
     int timeout_ms;
     int jobs;
+    int repeat;
+    int pause_before; /* a line of the only scenario; 0: none */
     bool bail;
     bool list;
     char *headers; /* owns what target.headers points to */

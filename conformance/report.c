@@ -14,8 +14,8 @@ static const char DIM[] = "\033[2m";
 static const char MARKED[] = "\033[1;7m";
 static const char PLAIN[] = "\033[0m";
 
-static const char *const MARKS[VERDICT_STATUSES] = {"ok", "FAIL", "unsupported", "untestable",
-                                                    "ERROR"};
+static const char *const MARKS[VERDICT_STATUSES] = {"ok",          "FAIL",       "expected",
+                                                    "unsupported", "untestable", "ERROR"};
 
 static const char *status_colour(const struct verdict *verdict) {
     if (verdict->status == VERDICT_PASS)
@@ -32,13 +32,16 @@ void report_begin(struct report *report, const struct options *options, const st
                   const char *program, size_t scenarios) {
     *report = (struct report){.out = stdout,
                               .run = result_begin(options, spec_sentences(spec)),
+                              .is_terminal = isatty(STDOUT_FILENO),
                               .colour = isatty(STDOUT_FILENO) && getenv("NO_COLOR") == NULL,
                               .options = options,
                               .spec = spec,
                               .program = program,
                               .green = true};
-    fprintf(report->out, "athena-conform %s: %zu scenarios, seed %llu, server %s\n", ATHENA_VERSION,
-            scenarios, (unsigned long long)options->seed,
+    fprintf(report->out, "athena-conform %s: %zu scenarios, ", ATHENA_VERSION, scenarios);
+    if (options->repeat > 1)
+        fprintf(report->out, "%d times, ", options->repeat);
+    fprintf(report->out, "seed %llu, server %s\n", (unsigned long long)options->seed,
             options->target.command != NULL ? options->target.command : options->target.url);
 }
 
@@ -75,7 +78,8 @@ static bool is_in_catalog(const struct report *report, const struct scenario *sc
 }
 
 /* Tokens are not repeated: a report may be shown to others. free() it. */
-static char *replay_text(const struct report *report, const struct scenario *scenario) {
+static char *replay_text(const struct report *report, const struct scenario *scenario,
+                         size_t round) {
     const struct target_options *target = &report->options->target;
     char *text = NULL;
     size_t len = 0;
@@ -93,7 +97,7 @@ static char *replay_text(const struct report *report, const struct scenario *sce
         fputs(" --header ...", out);
     print_option(out, "--scenarios", report->options->scenarios);
     print_option(out, "--spec", report->options->spec);
-    fprintf(out, " --seed %llu", (unsigned long long)report->options->seed);
+    fprintf(out, " --seed %llu", (unsigned long long)(report->options->seed + round));
     print_quoted(out, is_in_catalog(report, scenario) ? scenario->name : scenario->path);
     fclose(out);
     return text;
@@ -162,12 +166,29 @@ static void print_details(const struct report *report, const struct scenario *sc
     fprintf(report->out, "    replay: %s\n", replay);
 }
 
-void report_scenario(struct report *report, const struct scenario *scenario,
+/* Where something is drawn again and again it must not stay. */
+static void clear_progress(struct report *report) {
+    if (report->has_progress)
+        fputs("\r\033[K", report->out);
+    report->has_progress = false;
+}
+
+void report_progress(struct report *report, size_t done, size_t all, const char *waits_for) {
+    if (!report->is_terminal || waits_for == NULL)
+        return;
+    clear_progress(report);
+    fprintf(report->out, "%zu of %zu, %s", done, all, waits_for);
+    fflush(report->out);
+    report->has_progress = true;
+}
+
+void report_scenario(struct report *report, const struct scenario *scenario, size_t round,
                      const struct verdict *verdict) {
     const char *sentence =
         verdict->requirement != NULL ? spec_sentence(report->spec, verdict->requirement) : NULL;
-    char *replay = replay_text(report, scenario);
-    result_add(report->run, scenario, verdict, sentence, replay);
+    char *replay = replay_text(report, scenario, round);
+    result_add(report->run, scenario, round, verdict, sentence, replay);
+    clear_progress(report);
     report->counts[verdict->status]++;
     report->checks += verdict->checks;
     report->green = report->green && verdict_is_green(verdict);
@@ -176,6 +197,9 @@ void report_scenario(struct report *report, const struct scenario *scenario,
             scenario->title);
     if (verdict->status == VERDICT_FAIL || verdict->status == VERDICT_HARNESS_ERROR)
         print_details(report, scenario, verdict, replay);
+    else if (verdict->status == VERDICT_EXPECTED_FAIL)
+        fprintf(report->out, "    [%s] %s\n    %-9s %s\n", verdict->requirement, verdict->message,
+                "because", verdict->reason);
     else if (verdict->status != VERDICT_PASS)
         print_part(report, "because", verdict->message);
     fflush(report->out);
@@ -190,6 +214,7 @@ void report_trouble(struct report *report, const char *format, ...) {
     char *text = memory_format_list(format, arguments);
     va_end(arguments);
     report->green = false;
+    clear_progress(report);
     result_add_trouble(report->run, text);
     fprintf(report->out, "%s%s%s\n", paint(report, RED), text, paint(report, PLAIN));
     free(text);
@@ -202,13 +227,16 @@ static const char *verdict_of_run(const struct report *report, size_t skipped) {
         return "no verdict: the harness or a scenario is at fault";
     if (report->counts[VERDICT_PASS] == 0)
         return "no verdict: nothing was tested";
-    return report->green && skipped == 0 ? "conformant" : "no verdict: not everything was tested";
+    if (!report->green || skipped > 0)
+        return "no verdict: not everything was tested";
+    return report->counts[VERDICT_EXPECTED_FAIL] > 0 ? "not conformant, as expected" : "conformant";
 }
 
 int report_end(struct report *report, size_t skipped, double seconds) {
-    static const char *const names[VERDICT_STATUSES] = {"passed", "failed", "unsupported",
-                                                        "untestable", "harness errors"};
+    static const char *const names[VERDICT_STATUSES] = {
+        "passed", "failed", "failed as expected", "unsupported", "untestable", "harness errors"};
     bool good = report->green && skipped == 0 && report->counts[VERDICT_PASS] > 0;
+    clear_progress(report);
     for (int i = 0; i < VERDICT_STATUSES; i++)
         if (i < 2 || report->counts[i] > 0)
             fprintf(report->out, "%u %s, ", report->counts[i], names[i]);

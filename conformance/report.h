@@ -16,6 +16,8 @@
 struct report {
     FILE *out;
     cJSON *run; /* the result model */
+    bool is_terminal;
+    bool has_progress; /* drawn, and not cleared yet */
     bool colour;
     const struct options *options;
     const struct spec *spec;
@@ -27,8 +29,11 @@ struct report {
 
 void report_begin(struct report *report, const struct options *options, const struct spec *spec,
                   const char *program, size_t scenarios);
-void report_scenario(struct report *report, const struct scenario *scenario,
+/* `round` counts the repetitions from 0. */
+void report_scenario(struct report *report, const struct scenario *scenario, size_t round,
                      const struct verdict *verdict);
+/* On a terminal: how far it is, and what it waits for (NULL: nothing), until the next line. */
+void report_progress(struct report *report, size_t done, size_t all, const char *waits_for);
 /* A fault of the run itself, beside the scenarios. */
 void report_trouble(struct report *report, const char *format, ...)
     __attribute__((format(printf, 2, 3)));

@@ -1,6 +1,9 @@
 #include "conformance/result.h"
 
+#include "conformance/memory.h"
+
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 static void add_text(cJSON *object, const char *name, const char *text) {
@@ -51,14 +54,22 @@ static void add_verdict(cJSON *entry, const struct verdict *verdict, const char 
     add_text(entry, "pointer", verdict->pointer);
     add_text(entry, "step", verdict->step);
     add_text(entry, "server_log", verdict->server_log);
+    add_text(entry, "reason", verdict->reason);
     if (verdict->transcript != NULL)
         cJSON_AddItemToObject(entry, "transcript", cJSON_Duplicate(verdict->transcript, true));
 }
 
-void result_add(cJSON *run, const struct scenario *scenario, const struct verdict *verdict,
-                const char *sentence, const char *replay) {
+/* A repetition is a case of its own. */
+static void add_name(cJSON *entry, const char *name, size_t round) {
+    char *text = round > 0 ? memory_format("%s (%zu)", name, round + 1) : memory_copy_text(name);
+    cJSON_AddStringToObject(entry, "name", text);
+    free(text);
+}
+
+void result_add(cJSON *run, const struct scenario *scenario, size_t round,
+                const struct verdict *verdict, const char *sentence, const char *replay) {
     cJSON *entry = cJSON_CreateObject();
-    cJSON_AddStringToObject(entry, "name", scenario->name);
+    add_name(entry, scenario->name, round);
     cJSON_AddStringToObject(entry, "family", scenario->family);
     cJSON_AddStringToObject(entry, "title", scenario->title);
     add_text(entry, "why", cJSON_GetStringValue(cJSON_GetObjectItem(scenario->json, "why")));

@@ -6,6 +6,7 @@
 #include "conformance/printable.h"
 
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -247,6 +248,21 @@ enum progress run_expand(struct run *run, struct task *task, cJSON *steps) {
     return STEP_DONE;
 }
 
+/* Until a line comes from standard input, or its end; the time does not count. */
+static void pause_run(struct run *run) {
+    int64_t start_us = clock_now_us();
+    char *step = match_brief(written_step(run));
+    fprintf(stderr, "before %s:%u  %s\n", run->scenario->path, run->pause_before, step);
+    if (target_pid(run->target) > 0)
+        fprintf(stderr, "the server is process %d, ", (int)target_pid(run->target));
+    fprintf(stderr, "at %s: Enter goes on ", target_url(run->target)->authority);
+    free(step);
+    run->pause_before = 0;
+    for (int ch = 0; ch != '\n' && ch != EOF;)
+        ch = getchar();
+    run->deadline_us += clock_now_us() - start_us;
+}
+
 static bool begin_step(struct run *run, struct frame *frame, const struct step_kind *kind) {
     char *error = NULL;
     frame->step = kind->lazy ? cJSON_Duplicate(frame->raw, true)
@@ -263,6 +279,8 @@ static enum progress advance_step(struct run *run, struct task *task) {
     const struct step_kind *kind = find_kind(frame->raw->child->string);
     if (kind == NULL)
         return run_broken(run, "unknown step \"%s\"", frame->raw->child->string);
+    if (run->pause_before > 0 && frame->step == NULL && line_of_step(run) == run->pause_before)
+        pause_run(run);
     if (frame->step == NULL && !begin_step(run, frame, kind))
         return STEP_FAILED;
     size_t depth = task->depth;
@@ -373,6 +391,7 @@ struct verdict run_scenario(const struct scenario *scenario, const struct run_op
     run->owns_server = options->owns_server;
     run->timeout_ms = options->timeout_ms;
     run->keeps_transcripts = options->keeps_transcripts;
+    run->pause_before = options->pause_before;
     run->deadline_us = clock_now_us() + (int64_t)options->timeout_ms * 1000;
     entropy_init(&run->entropy, options->seed, scenario->name);
     run->scope = (struct scope){cJSON_CreateObject(), &run->entropy};

@@ -47,6 +47,7 @@ struct run {
     struct target *target;
     bool owns_server; /* may stop and kill it */
     int64_t deadline_us;
+    unsigned pause_before; /* as in run_options, until it was */
     int timeout_ms;
     bool keeps_transcripts;
     struct entropy entropy;
@@ -66,6 +67,7 @@ struct run_options {
     bool owns_server;
     uint64_t seed;
     int timeout_ms;
+    unsigned pause_before;  /* a line of the scenario; 0: none */
     bool keeps_transcripts; /* also of what passes */
 };
 

@@ -1,6 +1,7 @@
 #include "conformance/runner.h"
 
 #include "conformance/clock.h"
+#include "conformance/expectations.h"
 #include "conformance/file.h"
 #include "conformance/json_write.h"
 #include "conformance/memory.h"
@@ -15,7 +16,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { JOBS_MAX = 64, PROBE_TIMEOUT_MS = 5000, GRACE_MS = 5000 };
+enum {
+    JOBS_MAX = 64,
+    PROBE_TIMEOUT_MS = 5000,
+    GRACE_MS = 5000,
+    PAUSE_MS_MAX = 24 * 60 * 60 * 1000, /* what a person may take over a debugger */
+};
 
 /* A scenario under way in its own process. */
 struct job {
@@ -29,14 +35,16 @@ struct job {
 struct runner {
     const struct catalog *catalog;
     const struct spec *spec;
-    const struct options *options;
+    struct options *options;
     struct report report;
     struct target *shared;
     char *folder;
     struct job jobs[JOBS_MAX];
     size_t jobs_len;
-    size_t next; /* scenario to start */
-    size_t told; /* scenarios reported, in order */
+    struct expectations *expectations;
+    size_t len;  /* of all that is to run: the scenarios, as often as they are repeated */
+    size_t next; /* to start */
+    size_t told; /* reported, in order */
     struct verdict *verdicts;
     bool *done;
     bool doubtful; /* something failed since the server was last seen alive */
@@ -53,20 +61,29 @@ static struct verdict plain_verdict(enum verdict_status status, char *message) {
     return (struct verdict){.status = status, .message = message};
 }
 
+static const struct scenario *scenario_at(const struct runner *runner, size_t index) {
+    return runner->catalog->scenarios[index % runner->catalog->len];
+}
+
+static size_t round_of(const struct runner *runner, size_t index) {
+    return index / runner->catalog->len;
+}
+
 /* ---- One scenario, in its own process -------------------------------------------------------- */
 
 static struct run_options run_options(const struct runner *runner, struct target *target,
-                                      bool owns_server) {
-    return (struct run_options){runner->spec,
-                                target,
-                                owns_server,
-                                runner->options->seed,
-                                runner->options->timeout_ms,
-                                runner->options->keeps_transcripts};
+                                      bool owns_server, size_t round) {
+    return (struct run_options){.spec = runner->spec,
+                                .target = target,
+                                .owns_server = owns_server,
+                                .seed = runner->options->seed + round,
+                                .timeout_ms = runner->options->timeout_ms,
+                                .pause_before = (unsigned)runner->options->pause_before,
+                                .keeps_transcripts = runner->options->keeps_transcripts};
 }
 
 static struct verdict run_with_own_server(const struct runner *runner,
-                                          const struct scenario *scenario) {
+                                          const struct scenario *scenario, size_t round) {
     char *error = NULL;
     int64_t deadline = clock_now_us() + (int64_t)runner->options->timeout_ms * 1000;
     struct target *target = target_new(&runner->options->target, &error);
@@ -74,24 +91,25 @@ static struct verdict run_with_own_server(const struct runner *runner,
         target_free(target);
         return plain_verdict(VERDICT_HARNESS_ERROR, error);
     }
-    const struct run_options options = run_options(runner, target, true);
+    const struct run_options options = run_options(runner, target, true, round);
     struct verdict verdict = run_scenario(scenario, &options);
     target_free(target);
     return verdict;
 }
 
-static struct verdict judge(const struct runner *runner, const struct scenario *scenario) {
-    const struct run_options options = run_options(runner, runner->shared, false);
+static struct verdict judge(const struct runner *runner, size_t index) {
+    const struct scenario *scenario = scenario_at(runner, index);
+    size_t round = round_of(runner, index);
+    const struct run_options options = run_options(runner, runner->shared, false, round);
     if (scenario_needs(scenario, "exec"))
-        return run_with_own_server(runner, scenario);
+        return run_with_own_server(runner, scenario, round);
     return run_scenario(scenario, &options);
 }
 
-static _Noreturn void run_in_child(const struct runner *runner, const struct scenario *scenario,
-                                   int out) {
+static _Noreturn void run_in_child(const struct runner *runner, size_t index, int out) {
     signal(SIGINT, SIG_DFL);
     signal(SIGTERM, SIG_DFL);
-    struct verdict verdict = judge(runner, scenario);
+    struct verdict verdict = judge(runner, index);
     cJSON *json = verdict_to_json(&verdict);
     char *text = json_write(json);
     size_t len = strlen(text);
@@ -125,13 +143,14 @@ static bool is_alive(struct runner *runner) {
         free(error);
         return false;
     }
-    struct run_options options = run_options(runner, runner->shared, false);
+    struct run_options options = run_options(runner, runner->shared, false, 0);
+    options.pause_before = 0;
     if (options.timeout_ms > PROBE_TIMEOUT_MS)
         options.timeout_ms = PROBE_TIMEOUT_MS;
     struct verdict verdict = run_scenario(scenario, &options);
     bool alive = verdict.status == VERDICT_PASS;
     if (!alive)
-        report_scenario(&runner->report, scenario, &verdict);
+        report_scenario(&runner->report, scenario, 0, &verdict);
     verdict_fini(&verdict);
     scenario_free(scenario);
     return alive;
@@ -192,41 +211,45 @@ static bool can_run(const struct runner *runner, const struct scenario *scenario
     return false;
 }
 
+static void tell(struct runner *runner, size_t index) {
+    report_scenario(&runner->report, scenario_at(runner, index), round_of(runner, index),
+                    &runner->verdicts[index]);
+    verdict_fini(&runner->verdicts[index]);
+}
+
 static void finish(struct runner *runner, size_t index, struct verdict verdict) {
+    runner->doubtful = runner->doubtful || verdict.status == VERDICT_FAIL;
+    expectations_apply(runner->expectations, scenario_at(runner, index)->name, &verdict);
     runner->verdicts[index] = verdict;
     runner->done[index] = true;
-    if (verdict.status == VERDICT_FAIL)
-        runner->doubtful = true;
     if (!verdict_is_green(&verdict) && runner->options->bail)
         runner->ended = true;
-    while (runner->told < runner->catalog->len && runner->done[runner->told]) {
-        report_scenario(&runner->report, runner->catalog->scenarios[runner->told],
-                        &runner->verdicts[runner->told]);
-        verdict_fini(&runner->verdicts[runner->told]);
-        runner->told++;
-    }
+    for (; runner->told < runner->len && runner->done[runner->told]; runner->told++)
+        tell(runner, runner->told);
+    report_progress(&runner->report, runner->told, runner->len,
+                    runner->told < runner->next ? scenario_at(runner, runner->told)->name : NULL);
 }
 
 static void start_job(struct runner *runner) {
     size_t index = runner->next++;
-    const struct scenario *scenario = runner->catalog->scenarios[index];
     int ends[2];
     struct verdict verdict;
-    if (!can_run(runner, scenario, &verdict)) {
+    if (!can_run(runner, scenario_at(runner, index), &verdict)) {
         finish(runner, index, verdict);
         return;
     }
     fflush(NULL);
     pid_t pid = pipe2(ends, O_CLOEXEC) == 0 ? fork() : -1;
     if (pid == 0)
-        run_in_child(runner, scenario, ends[1]);
+        run_in_child(runner, index, ends[1]);
     if (pid < 0) {
         finish(runner, index,
                plain_verdict(VERDICT_HARNESS_ERROR, memory_format("fork: %s", strerror(errno))));
         return;
     }
     close(ends[1]);
-    int64_t allowed_ms = 2 * (int64_t)runner->options->timeout_ms + GRACE_MS;
+    int64_t allowed_ms = 2 * (int64_t)runner->options->timeout_ms + GRACE_MS +
+                         (runner->options->pause_before > 0 ? PAUSE_MS_MAX : 0);
     runner->jobs[runner->jobs_len++] =
         (struct job){.pid = pid,
                      .fd = ends[0],
@@ -288,10 +311,10 @@ static void run_all(struct runner *runner) {
     while (interrupted == 0) {
         if (runner->doubtful && !runner->ended)
             ensure_alive(runner);
-        while (!runner->ended && !runner->doubtful && runner->next < runner->catalog->len &&
+        while (!runner->ended && !runner->doubtful && runner->next < runner->len &&
                runner->jobs_len < (size_t)runner->options->jobs)
             start_job(runner);
-        if (runner->jobs_len == 0 && (runner->ended || runner->next == runner->catalog->len))
+        if (runner->jobs_len == 0 && (runner->ended || runner->next == runner->len))
             return;
         if (runner->jobs_len > 0)
             await_jobs(runner);
@@ -308,13 +331,11 @@ static void stop_jobs(struct runner *runner) {
 /* Scenarios that were done out of order when the run ended early. */
 static size_t tell_rest(struct runner *runner) {
     size_t skipped = 0;
-    for (size_t i = runner->told; i < runner->catalog->len; i++) {
-        if (!runner->done[i]) {
+    for (size_t i = runner->told; i < runner->len; i++) {
+        if (runner->done[i])
+            tell(runner, i);
+        else
             skipped++;
-            continue;
-        }
-        report_scenario(&runner->report, runner->catalog->scenarios[i], &runner->verdicts[i]);
-        verdict_fini(&runner->verdicts[i]);
     }
     return skipped;
 }
@@ -326,10 +347,34 @@ static void catch_signals(void) {
     signal(SIGPIPE, SIG_IGN);
 }
 
+/* What stands in the way before anything has run. */
+static bool prepare(struct runner *runner) {
+    struct options *options = runner->options;
+    char *error = NULL;
+    bool is_whole = options->selectors_len == 0 && options->family == NULL &&
+                    options->requirement == NULL && options->profile == NULL;
+    runner->folder = folder_make_temporary(NULL, &error);
+    options->target.folder = runner->folder;
+    if (error == NULL)
+        runner->expectations = expectations_load(options->expect_failures, &error);
+    const char *unknown = error == NULL && is_whole
+                              ? expectations_find_unknown(runner->expectations, runner->catalog)
+                              : NULL;
+    if (unknown != NULL)
+        error = memory_format("%s: no scenario is called %s", options->expect_failures, unknown);
+    if (error != NULL)
+        report_trouble(&runner->report, "%s", error);
+    bool ok = error == NULL;
+    free(error);
+    return ok;
+}
+
 int runner_run(const struct catalog *catalog, const struct spec *spec, struct options *options,
                const char *program) {
-    char *error = NULL;
-    struct runner runner = {.catalog = catalog, .spec = spec, .options = options};
+    struct runner runner = {.catalog = catalog,
+                            .spec = spec,
+                            .options = options,
+                            .len = catalog->len * (size_t)options->repeat};
     int64_t start_us = clock_now_us();
     catch_signals();
     report_begin(&runner.report, options, spec, program, catalog->len);
@@ -337,13 +382,9 @@ int runner_run(const struct catalog *catalog, const struct spec *spec, struct op
         report_trouble(&runner.report, "ERROR       %s", catalog->faults[i]);
         runner.report.counts[VERDICT_HARNESS_ERROR]++;
     }
-    runner.folder = folder_make_temporary(NULL, &error);
-    options->target.folder = runner.folder;
-    runner.verdicts = memory_take(catalog->len * sizeof *runner.verdicts);
-    runner.done = memory_take(catalog->len * sizeof *runner.done);
-    if (runner.folder == NULL)
-        report_trouble(&runner.report, "%s", error);
-    else if (start_shared(&runner) && is_alive(&runner))
+    runner.verdicts = memory_take(runner.len * sizeof *runner.verdicts);
+    runner.done = memory_take(runner.len * sizeof *runner.done);
+    if (prepare(&runner) && start_shared(&runner) && is_alive(&runner))
         run_all(&runner);
     stop_jobs(&runner);
     target_free(runner.shared);
@@ -351,7 +392,7 @@ int runner_run(const struct catalog *catalog, const struct spec *spec, struct op
         folder_remove(runner.folder);
     int status = report_end(&runner.report, tell_rest(&runner),
                             (double)(clock_now_us() - start_us) / 1000000);
-    free(error);
+    expectations_free(runner.expectations);
     free(runner.folder);
     free(runner.verdicts);
     free(runner.done);

@@ -211,6 +211,10 @@ bool target_terminate(struct target *target) {
     return target->pid != 0 && kill(-target->pid, SIGTERM) == 0;
 }
 
+pid_t target_pid(const struct target *target) {
+    return target->pid;
+}
+
 int target_fd(const struct target *target) {
     return target->pidfd;
 }

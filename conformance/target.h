@@ -12,6 +12,7 @@
 #include "conformance/url.h"
 
 #include <stdbool.h>
+#include <sys/types.h>
 
 struct target_options {
     const char *url;     /* may hold {port} when there is a command; NULL: ws://127.0.0.1:{port}/ */
@@ -48,6 +49,8 @@ void target_set_quota(struct target *target, uint64_t bytes);
 bool target_kill(struct target *target, char **error);
 /* SIGTERM; target_describe_death tells when it has ended. False when it does not run. */
 bool target_terminate(struct target *target);
+/* Of the shell's command; 0 while none of ours runs. */
+pid_t target_pid(const struct target *target);
 /* Becomes readable when the server ends; -1 while none runs. */
 int target_fd(const struct target *target);
 /* Copies the data folder away under `name` and back; the server is stopped. */

@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const STATUS_TEXTS[VERDICT_STATUSES] = {"pass", "fail", "unsupported",
-                                                           "untestable", "harness error"};
+static const char *const STATUS_TEXTS[VERDICT_STATUSES] = {
+    "pass", "fail", "expected fail", "unsupported", "untestable", "harness error"};
 
 static const struct {
     const char *name;
@@ -18,7 +18,8 @@ static const struct {
              {"expected", offsetof(struct verdict, expected)},
              {"received", offsetof(struct verdict, received)},
              {"pointer", offsetof(struct verdict, pointer)},
-             {"server_log", offsetof(struct verdict, server_log)}};
+             {"server_log", offsetof(struct verdict, server_log)},
+             {"reason", offsetof(struct verdict, reason)}};
 enum { TEXTS_LEN = sizeof TEXTS / sizeof *TEXTS };
 
 static char **text_at(const struct verdict *verdict, size_t index) {
@@ -31,7 +32,7 @@ const char *verdict_status_text(enum verdict_status status) {
 
 bool verdict_is_green(const struct verdict *verdict) {
     return (verdict->status == VERDICT_PASS && verdict->checks > 0) ||
-           verdict->status == VERDICT_UNSUPPORTED;
+           verdict->status == VERDICT_EXPECTED_FAIL || verdict->status == VERDICT_UNSUPPORTED;
 }
 
 cJSON *verdict_to_json(const struct verdict *verdict) {

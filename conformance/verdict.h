@@ -8,6 +8,7 @@
 enum verdict_status {
     VERDICT_PASS,
     VERDICT_FAIL,          /* the server broke a requirement */
+    VERDICT_EXPECTED_FAIL, /* the same, and --expect-failures says so */
     VERDICT_UNSUPPORTED,   /* an extension that the server does not announce */
     VERDICT_UNTESTABLE,    /* needs what this run does not have: never green */
     VERDICT_HARNESS_ERROR, /* the harness or the scenario is wrong: never the server's fault */
@@ -26,12 +27,14 @@ struct verdict {
     char *received;
     char *pointer; /* JSON Pointer of what differs between these two */
     char *server_log;
+    char *reason;      /* why a failure was expected */
     cJSON *transcript; /* array of texts */
 };
 
-/* "pass", "fail", "unsupported", "untestable", "harness error". Static. */
+/* "pass", "fail", "expected fail", "unsupported", "untestable", "harness error". Static. */
 const char *verdict_status_text(enum verdict_status status);
-/* Green only when something was checked and held, or the feature is not claimed. */
+/* Green only when something was checked and held, or failed as expected, or the feature is not
+ * claimed. */
 bool verdict_is_green(const struct verdict *verdict);
 
 cJSON *verdict_to_json(const struct verdict *verdict);
