@@ -97,7 +97,8 @@ static char *replay_text(const struct report *report, const struct scenario *sce
         fputs(" --header ...", out);
     print_option(out, "--scenarios", report->options->scenarios);
     print_option(out, "--spec", report->options->spec);
-    fprintf(out, " --seed %llu", (unsigned long long)(report->options->seed + round));
+    const unsigned long long seed = report->options->seed + round;
+    fprintf(out, " --seed %llu", seed);
     print_quoted(out, is_in_catalog(report, scenario) ? scenario->name : scenario->path);
     fclose(out);
     return text;
