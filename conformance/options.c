@@ -25,6 +25,8 @@ static const char HELP[] =
     "                        {quota}, if it is there, the bytes a document may have (0: any).\n"
     "                        With --url, {port} may stand in the URL. Scenarios that kill or\n"
     "                        restart the server need --exec\n"
+    "  --unix PATH           connect to this socket; {dir} may stand in it. --url then only gives\n"
+    "                        the name and path (ws://localhost/)\n"
     "  --authority NAME      the name to sign for, when it is not that of the URL\n"
     "  --ca FILE             certificates to trust, PEM, in place of the system's\n"
     "  --insecure            take any certificate\n"
@@ -88,6 +90,7 @@ static void add_header(struct options *options, const char *name, const char *va
 enum {
     OPT_URL = 256,
     OPT_EXEC,
+    OPT_UNIX,
     OPT_AUTHORITY,
     OPT_CA,
     OPT_INSECURE,
@@ -113,6 +116,7 @@ enum {
 static const struct option LONG_OPTIONS[] = {
     {"url", required_argument, NULL, OPT_URL},
     {"exec", required_argument, NULL, OPT_EXEC},
+    {"unix", required_argument, NULL, OPT_UNIX},
     {"authority", required_argument, NULL, OPT_AUTHORITY},
     {"ca", required_argument, NULL, OPT_CA},
     {"insecure", no_argument, NULL, OPT_INSECURE},
@@ -142,6 +146,8 @@ static const char **text_option(struct options *options, int option) {
         return &options->target.url;
     case OPT_EXEC:
         return &options->target.command;
+    case OPT_UNIX:
+        return &options->target.unix_path;
     case OPT_AUTHORITY:
         return &options->target.authority;
     case OPT_CA:
@@ -246,9 +252,10 @@ static void set_defaults(struct options *options) {
 
 static enum options_result check(struct options *options) {
     const struct target_options *target = &options->target;
-    if (target->url == NULL && target->command == NULL && !options->list)
-        return wrong("%s", "which server? Give --url or --exec");
-    if (target->command != NULL && target->url == NULL && strstr(target->command, "{port}") == NULL)
+    bool has_address = target->url != NULL || target->unix_path != NULL;
+    if (!has_address && target->command == NULL && !options->list)
+        return wrong("%s", "which server? Give --url, --unix or --exec");
+    if (target->command != NULL && !has_address && strstr(target->command, "{port}") == NULL)
         return wrong("--exec '%s' has no {port}; without it, --url must say where the server is",
                      target->command);
     if (target->tls.ca_file != NULL && !stream_check_tls(&target->tls))

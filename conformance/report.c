@@ -42,7 +42,7 @@ void report_begin(struct report *report, const struct options *options, const st
     if (options->repeat > 1)
         fprintf(report->out, "%d times, ", options->repeat);
     fprintf(report->out, "seed %llu, server %s\n", (unsigned long long)options->seed,
-            options->target.command != NULL ? options->target.command : options->target.url);
+            target_name(&options->target));
 }
 
 /* ---- One scenario ---------------------------------------------------------------------------- */
@@ -89,6 +89,7 @@ static char *replay_text(const struct report *report, const struct scenario *sce
     fprintf(out, "%s server", report->program);
     print_option(out, "--url", target->url);
     print_option(out, "--exec", target->command);
+    print_option(out, "--unix", target->unix_path);
     print_option(out, "--authority", target->authority);
     print_option(out, "--ca", target->tls.ca_file);
     if (target->tls.insecure)

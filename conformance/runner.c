@@ -166,7 +166,8 @@ static bool start_shared(struct runner *runner) {
     if (runner->shared != NULL && !own && target_accepts(runner->shared))
         return true;
     if (error == NULL)
-        error = memory_format("nothing accepts connections at %s", runner->options->target.url);
+        error = memory_format("nothing accepts connections at %s",
+                              target_name(&runner->options->target));
     report_trouble(&runner->report, "%s", error);
     if (runner->shared != NULL) {
         char *log = target_log_tail(runner->shared);

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 struct stream_kind {
@@ -176,13 +177,14 @@ struct stream *stream_adopt(int fd) {
     return stream;
 }
 
-static int start_connect(const struct addrinfo *to, int receive_buffer_bytes) {
-    int fd = socket(to->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+static int start_connect(const struct sockaddr *to, socklen_t to_len, int flags,
+                         int receive_buffer_bytes) {
+    int fd = socket(to->sa_family, SOCK_STREAM | SOCK_CLOEXEC | flags, 0);
     if (fd < 0)
         return -1;
     if (receive_buffer_bytes > 0)
         setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &receive_buffer_bytes, sizeof receive_buffer_bytes);
-    if (connect(fd, to->ai_addr, to->ai_addrlen) == 0 || errno == EINPROGRESS)
+    if (connect(fd, to, to_len) == 0 || errno == EINPROGRESS)
         return fd;
     int error = errno;
     close(fd);
@@ -190,17 +192,35 @@ static int start_connect(const struct addrinfo *to, int receive_buffer_bytes) {
     return -1;
 }
 
-struct stream *stream_connect(const struct stream_address *address) {
+/* `flags` of socket(2). A descriptor, or -1 with errno. */
+static int dial(const struct stream_address *address, int flags) {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
     struct addrinfo *found = NULL;
     int fd = -1;
+    if (address->path != NULL) {
+        struct sockaddr_un to = {.sun_family = AF_UNIX};
+        snprintf(to.sun_path, sizeof to.sun_path, "%s", address->path);
+        return start_connect((struct sockaddr *)&to, sizeof to, flags, 0);
+    }
     if (getaddrinfo(address->host, address->port, &hints, &found) != 0) {
         errno = EHOSTUNREACH;
-        return NULL;
+        return -1;
     }
     for (const struct addrinfo *at = found; at != NULL && fd < 0; at = at->ai_next)
-        fd = start_connect(at, address->receive_buffer_bytes);
+        fd = start_connect(at->ai_addr, at->ai_addrlen, flags, address->receive_buffer_bytes);
     freeaddrinfo(found);
+    return fd;
+}
+
+bool stream_accepts(const struct stream_address *address) {
+    int fd = dial(address, 0);
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0;
+}
+
+struct stream *stream_connect(const struct stream_address *address) {
+    int fd = dial(address, SOCK_NONBLOCK);
     struct stream *stream = fd < 0 ? NULL : stream_adopt(fd);
     if (stream != NULL && address->tls != NULL && !start_tls(stream, address)) {
         stream_free(stream, false);

@@ -1,6 +1,6 @@
 /*
- * One non-blocking byte stream, over TCP, with TLS or without. Nothing above this file knows which
- * one it holds.
+ * One non-blocking byte stream, over TCP or a unix socket, with TLS or without. Nothing above this
+ * file knows which one it holds.
  */
 #ifndef CONFORM_STREAM_H
 #define CONFORM_STREAM_H
@@ -31,10 +31,13 @@ bool stream_check_tls(const struct stream_tls *how);
 struct stream_address {
     const char *host;             /* a name or an address, IPv6 without brackets */
     const char *port;             /* digits */
+    const char *path;             /* of a unix socket, in place of these two; NULL: none */
     int receive_buffer_bytes;     /* 0: what the system gives */
     const struct stream_tls *tls; /* NULL: none */
 };
 
+/* Whether something accepts connections there now; waits for the answer. */
+bool stream_accepts(const struct stream_address *address);
 /* Starts connecting. NULL with errno set when that fails at once. Caller frees. */
 struct stream *stream_connect(const struct stream_address *address);
 /* Wraps a connected socket, which the stream then owns. */
@@ -45,11 +48,12 @@ ssize_t stream_write(struct stream *stream, const void *bytes, size_t len);
 int stream_fd(const struct stream *stream);
 /* poll(2) events to wait for, given what the owner wants to do. */
 short stream_events(const struct stream *stream, bool want_read, bool want_write);
-/* Says that no more bytes follow (TCP FIN); reading goes on. */
+/* Says that no more bytes follow (FIN); reading goes on. */
 void stream_finish(struct stream *stream);
 /* What was said about the STREAM_RESET, for people. Lives as long as the stream. */
 const char *stream_reason(const struct stream *stream);
-/* Closes and frees; with `reset`, TCP sends RST instead of FIN. NULL is fine. */
+/* Closes and frees; with `reset`, TCP sends RST instead of FIN; a unix socket knows none. NULL is
+ * fine. */
 void stream_free(struct stream *stream, bool reset);
 
 #endif

@@ -8,7 +8,6 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <netdb.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -19,6 +18,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -28,6 +28,7 @@ struct target {
     const struct target_options *options;
     struct url url;
     char *folder; /* holds data/, saved-*, server.log */
+    char *path;   /* of its unix socket; NULL: none */
     pid_t pid;    /* 0 while none runs */
     int pidfd;
     uint64_t quota_bytes; /* for {quota} */
@@ -76,7 +77,10 @@ static bool choose_url(struct target *target, char **error) {
         *error = memory_format("no free port: %s", strerror(errno));
         return false;
     }
-    char *url = substitute(template != NULL ? template : "ws://127.0.0.1:{port}/", "{port}", port);
+    if (template == NULL)
+        template =
+            target->options->unix_path != NULL ? "ws://localhost/" : "ws://127.0.0.1:{port}/";
+    char *url = substitute(template, "{port}", port);
     bool ok = url_parse(url, &target->url, &reason);
     if (!ok)
         *error = memory_format("%s is no address of a server: %s", url, reason);
@@ -96,14 +100,35 @@ static bool make_folder(struct target *target, char **error) {
     return ok;
 }
 
+static bool choose_path(struct target *target, char **error) {
+    const char *template = target->options->unix_path;
+    struct sockaddr_un limit;
+    if (template == NULL)
+        return true;
+    char *data = target->folder != NULL ? path_in(target, "data", "") : memory_copy_text("{dir}");
+    target->path = substitute(template, "{dir}", data);
+    free(data);
+    if (strlen(target->path) < sizeof limit.sun_path)
+        return true;
+    *error = memory_format("%s is longer than a unix socket's path may be", target->path);
+    return false;
+}
+
 struct target *target_new(const struct target_options *options, char **error) {
     struct target *target = memory_take(sizeof *target);
     target->options = options;
     target->pidfd = -1;
-    if ((options->command == NULL || make_folder(target, error)) && choose_url(target, error))
+    if ((options->command == NULL || make_folder(target, error)) && choose_url(target, error) &&
+        choose_path(target, error))
         return target;
     target_free(target);
     return NULL;
+}
+
+const char *target_name(const struct target_options *options) {
+    return options->command != NULL ? options->command
+           : options->url != NULL   ? options->url
+                                    : options->unix_path;
 }
 
 const struct url *target_url(const struct target *target) {
@@ -229,28 +254,23 @@ void target_free(struct target *target) {
     if (target->folder != NULL)
         folder_remove(target->folder);
     free(target->folder);
+    free(target->path);
     free(target);
 }
 
 struct stream_address target_address(const struct target *target) {
     const struct url *url = &target->url;
-    return (struct stream_address){
-        .host = url->host, .port = url->port, .tls = url->secure ? &target->options->tls : NULL};
+    return (struct stream_address){.host = url->host,
+                                   .port = url->port,
+                                   .path = target->path,
+                                   .tls = url->secure ? &target->options->tls : NULL};
 }
 
 /* ---- Waiting until it accepts ---------------------------------------------------------------- */
 
 bool target_accepts(const struct target *target) {
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
-    struct addrinfo *found = NULL;
-    if (getaddrinfo(target->url.host, target->url.port, &hints, &found) != 0)
-        return false;
-    int fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    bool ok = fd >= 0 && connect(fd, found->ai_addr, found->ai_addrlen) == 0;
-    freeaddrinfo(found);
-    if (fd >= 0)
-        close(fd);
-    return ok;
+    struct stream_address address = target_address(target);
+    return stream_accepts(&address);
 }
 
 /* A line in the log or the end of the process wakes at once; a server that prints nothing is asked
@@ -266,7 +286,8 @@ static bool wait_accepting(struct target *target, int log_watch, int64_t deadlin
             *error =
                 memory_format("the server ended with %s before it accepted connections", death);
         else if (clock_left_ms(deadline_us) == 0)
-            *error = memory_format("the server accepts no connection at port %s", target->url.port);
+            *error = memory_format("the server accepts no connection at %s",
+                                   target->path != NULL ? target->path : target->url.port);
         free(death);
         if (*error != NULL)
             return false;

@@ -15,8 +15,9 @@
 #include <sys/types.h>
 
 struct target_options {
-    const char *url;     /* may hold {port} when there is a command; NULL: ws://127.0.0.1:{port}/ */
-    const char *command; /* NULL: the server at `url` is somebody else's */
+    const char *url; /* may hold {port} when there is a command; NULL: ws://127.0.0.1:{port}/ */
+    const char *unix_path; /* reach it by this socket; may hold {dir} when there is a command */
+    const char *command;   /* NULL: the server at `url` is somebody else's */
     const char *authority; /* NULL: from the url */
     const char *folder;    /* where a command's files go; NULL: the system's temporary folder */
     struct stream_tls tls; /* for wss */
@@ -24,6 +25,9 @@ struct target_options {
 };
 
 struct target;
+
+/* What to call it: its command, its address or its socket. */
+const char *target_name(const struct target_options *options);
 
 /* Borrows the options. NULL with *error (free it) set. */
 struct target *target_new(const struct target_options *options, char **error);
