@@ -14,7 +14,8 @@ PKGS     := libwebsockets libcjson libsodium sqlite3 openssl
 NODE_DEPS = $(if $(shell command -v node),,nodejs) $(if $(shell command -v npm),,npm)
 DEPS     := gcc make pkg-config jq libwebsockets-dev libcjson-dev libsodium-dev libsqlite3-dev \
             libev-dev libwslay-dev libssl-dev openssl check libxml2-utils perl
-DEV_DEPS := clang clang-format clang-tidy libclang-rt-14-dev shellcheck valgrind mandoc git chromium
+DEV_DEPS := clang clang-format clang-tidy libclang-rt-14-dev shellcheck valgrind mandoc git chromium \
+            spin
 
 CC       ?= gcc
 WARN     := -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes
@@ -189,6 +190,11 @@ build/fuzz/conformance/fuzz/fuzz_%: build/fuzz/conformance/fuzz/fuzz_%.o $(call 
 fuzz: $(FUZZERS) ## run each fuzz target for FUZZ_SECONDS (300; 0: its inputs alone)
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) scripts/run-fuzzers $(FUZZERS)
 
+# ---- the model ----
+
+model: ## check the synchronisation's model with SPIN; MODEL=ERROR shows how that error does harm
+	@$(TEST_ENV) scripts/run-model $(MODEL)
+
 # ---- source quality ----
 
 format: ## lay out the C sources
@@ -230,6 +236,6 @@ clean: ## remove what was built
 	rm -rf build dist compile_commands.json
 
 .PHONY: all help deps deps-dev check conformance report-page asan bench interop-deps vectors-check interop fuzz soak \
-        format lint install dist clean
+        model format lint install dist clean
 
 -include $(shell find build -name '*.d' 2>/dev/null)
