@@ -11,11 +11,11 @@ export const decodedLength = (chars) => Math.floor((chars * 3) / 4)
 export function encode(bytes) {
   const out = new Uint8Array(encodedLength(bytes.length))
   for (let i = 0, at = 0; i < bytes.length; i += 3) {
-    const left = bytes.length - i
-    const group = (bytes[i] << 16) | ((left > 1 ? bytes[i + 1] : 0) << 8) | (left > 2 ? bytes[i + 2] : 0)
-    for (let shift = 18; shift >= 0 && at < out.length && shift >= 18 - 6 * left; shift -= 6) {
-      out[at++] = ALPHABET[(group >> shift) & 63]
-    }
+    const group = (bytes[i] << 16) | (bytes[i + 1] << 8) | bytes[i + 2] // what is not there counts as 0
+    out[at++] = ALPHABET[group >> 18]
+    out[at++] = ALPHABET[(group >> 12) & 63]
+    out[at++] = ALPHABET[(group >> 6) & 63] // beyond the end of `out` nothing is written
+    out[at++] = ALPHABET[group & 63]
   }
   return textOf(out)
 }

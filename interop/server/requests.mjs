@@ -1,7 +1,7 @@
 // One function for each request of section 10, called when steps 1 to 6 of section 9.3 have passed.
 // `reply` sends a message with the request's `req` and `doc`; a Refusal becomes an `error`.
 import { Refusal } from './refusal.mjs'
-import { documentPoint, verify } from '../lib/proof.mjs'
+import { verify } from './verify.mjs'
 import { changeSize, decodeEntry, encodeChange, SPARE } from '../lib/messages.mjs'
 import { isCursor } from '../lib/ids.mjs'
 import { decode } from '../lib/base64url.mjs'
@@ -21,9 +21,7 @@ function open(session, { doc, authority, proof }, reply) {
   if (session.documents.has(doc)) throw new Refusal('already-open', 'the document is open on this connection')
   if (session.documents.size >= session.limits.docs) throw new Refusal('limit', `${session.limits.docs} documents are open already`)
   if (!session.server.authorities.has(authority)) throw new Refusal('wrong-authority', 'the authority is not a name of this server')
-  const point = decode(doc)
-  const proved = documentPoint(point) !== null && verify(proof, session.challenge, point, authority)
-  if (!proved) throw new Refusal('forbidden', 'the proof does not verify')
+  if (!verify(proof, session.challenge, decode(doc), authority)) throw new Refusal('forbidden', 'the proof does not verify')
   session.subscribe(doc)
   const log = session.store.log(doc)
   reply({ type: 'opened', count: log.length, digest: log.digest, cursor: log.cursor(log.length) })
