@@ -164,7 +164,7 @@ vectors-check: ## regenerate vectors, messages and Automerge fixtures and compar
 interop: all ## test the JavaScript implementation; every server with every client, in a table
 	node --test interop/test/
 	$(TEST_ENV) $(BUILD)/athena-conform server --jobs 2 --timeout 60 $(CONFORM_ARGS) \
-	    --exec 'node $(CURDIR)/interop/server.mjs --port {port} --data {dir}'
+	    --exec 'node $(CURDIR)/interop/server.mjs --port {port} --data {dir} --quota {quota}'
 	$(TEST_ENV) node interop/matrix.mjs
 
 # ---- fuzzing ----

@@ -5,13 +5,14 @@ import { isAuthority } from './lib/authority.mjs'
 import { parseOptions } from './node/options.mjs'
 import { isLoopback, startServer } from './server/server.mjs'
 
-const USAGE = `usage: server.mjs --data FOLDER [--port N] [--host ADDRESS] [--token-file FILE] [--name AUTHORITY]... [--public]
+const USAGE = `usage: server.mjs --data FOLDER [--port N] [--host ADDRESS] [--token-file FILE] [--name AUTHORITY]... [--quota BYTES] [--public]
 
   --data FOLDER      where changes are kept
   --port N           0, the default, lets the system choose
   --host ADDRESS     127.0.0.1 by default; another needs --token-file or --public
   --token-file FILE  its first line is the token that clients have to give
   --name AUTHORITY   a name that clients dial; the loopback names with the port otherwise
+  --quota BYTES      of envelopes that one document may have; 0 for any number; 4 GiB by default
   --public           anyone may connect and store
   --help             prints this`
 
@@ -25,19 +26,29 @@ function options() {
       host: { type: 'string', default: '127.0.0.1' },
       'token-file': { type: 'string' },
       name: { type: 'string', multiple: true, default: [] },
+      quota: { type: 'string' },
       public: { type: 'boolean', default: false }
     }
   })
   if (values.help) return undefined
   if (values.data === undefined) throw new Error('--data is missing')
-  const port = Number(values.port)
-  if (!/^\d+$/.test(values.port) || port > 65535) throw new Error(`--port ${values.port}: not a port`)
+  const port = wholeNumber(values, 'port', 65535)
   const wrong = values.name.find((name) => !isAuthority(name))
   if (wrong !== undefined) throw new Error(`--name ${wrong}: not an authority as URLs have it, such as sync.example.org or [::1]:8080`)
   const isOpen = values['token-file'] !== undefined || values.public
   if (!isLoopback(values.host) && !isOpen) throw new Error(`--host ${values.host} needs --token-file, or --public`)
   const token = values['token-file'] === undefined ? null : readToken(values['token-file'])
-  return { data: values.data, host: values.host, port, token, names: values.name, isPublic: values.public }
+  return { data: values.data, host: values.host, port, token, names: values.name, isPublic: values.public, ...quota(values) }
+}
+
+function wholeNumber(values, name, most) {
+  const value = Number(values[name])
+  if (!/^\d+$/.test(values[name]) || value > most) throw new Error(`--${name} ${values[name]}: not a whole number up to ${most}`)
+  return value
+}
+
+function quota(values) {
+  return values.quota === undefined ? {} : { maxDocumentBytes: wholeNumber(values, 'quota', Number.MAX_SAFE_INTEGER) || Infinity }
 }
 
 function readToken(file) {

@@ -29,8 +29,9 @@ const WRONG = [
   [['server.mjs', '--data', 'FOLDER', '--frob'], /'--frob'/],
   [['server.mjs', '--data', 'FOLDER', 'more'], /'more'/],
   [['server.mjs', '--data'], /'--data/],
-  [['server.mjs', '--data', 'FOLDER', '--port', '65536'], /--port 65536: not a port/],
-  [['server.mjs', '--data', 'FOLDER', '--port', ''], /--port : not a port/],
+  [['server.mjs', '--data', 'FOLDER', '--port', '65536'], /--port 65536: not a whole number up to 65535/],
+  [['server.mjs', '--data', 'FOLDER', '--port', ''], /--port : not a whole number/],
+  [['server.mjs', '--data', 'FOLDER', '--quota', '1k'], /--quota 1k: not a whole number/],
   [['server.mjs', '--data', 'FOLDER', '--name', 'EXAMPLE.org'], /--name EXAMPLE.org: not an authority/],
   [['server.mjs', '--data', 'FOLDER', '--host', '0.0.0.0'], /--host 0.0.0.0 needs --token-file/],
   [['server.mjs', '--data', 'FOLDER', '--token-file', 'none'], /none/]
