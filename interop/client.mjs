@@ -1,13 +1,35 @@
 // A replica: one document on this device, kept durably and, when it is told to, in sync with a server.
 // It runs in Node and in browsers: storage and WebSocket are given to it.
 //
+//   const replica = await Replica.open({ storage, secret, WebSocket, url, onEvent })
+//   replica.connect()
+//   const [id] = await replica.add([{ actor, data }])   // durable now; on its way
+//   await replica.synced()
+//   await replica.stop()
+//
+// What it is given:
+//
 //   storage.load()           → records, in the order they were appended
 //   storage.append(records)  → resolves when all of them are durable; all or none after a crash;
 //                              several calls take effect and resolve in the order they were made
 //   storage.close()
-//
+//   secret                   32 bytes: whoever has them has the document (`newSecret` of lib/keys.mjs)
 //   WebSocket(url, protocols) as browsers have it; `terminate()` and `status`, the HTTP status of a
-//   refused handshake, are used where they exist.
+//                            refused handshake, are used where they exist
+//   url, token               the server's, optional; `connect(url)` names another
+//   validate(id, data)       throws for a received change that Automerge refuses; optional
+//
+// onEvent({ event, ... }) gets, from the time of `open` on:
+//
+//   change        number, id, actor, data, own: held already, or just come or added, and durable
+//   connected     the server has opened the document
+//   in-sync       both sides hold the same; anew whenever that becomes true again
+//   pushed        count: so many more changes are acknowledged
+//   quarantined   id, code, message: a received change that cannot be used; kept aside
+//   conflict      id, code, message: the server has other bytes with the id of a change held here
+//   refused       id, code, message: the server will not take this change; kept here
+//   fault         code, message, sometimes id: the server or the storage breaks its promises
+//   disconnected  code, message, retry_ms: null after `disconnect`, else when the next attempt is made
 import { Backoff } from './client/backoff.mjs'
 import { ConnectionLost, Link, RequestFailed } from './client/link.mjs'
 import { State } from './client/state.mjs'
@@ -40,8 +62,8 @@ export class Replica {
   #stopped = null
 
   /**
-   * `onEvent(event)` gets what happens, as the README lists it; `validate(id, data)` throws for a
-   * received change that Automerge refuses.
+   * Loads what the storage has and tells it as events; does not connect. `backoff` and `times` are
+   * in milliseconds, see client/backoff.mjs and TIMES.
    */
   static async open({ storage, secret, WebSocket, url, token, onEvent = () => {}, validate = () => {}, backoff, times }) {
     const options = { storage, WebSocket, token, onEvent, validate, times: { ...TIMES, ...times } }
