@@ -133,6 +133,9 @@ check: all $(TESTS) ## run the unit tests and every fast test
 	@$(TEST_ENV) scripts/run-tests $(if $(SIMULATION),'$(BUILD)/athena-simulate --seeds 2000') \
 	    $(TESTS) $(wildcard scripts/check-*)
 
+faults: all $(BUILD)/reference-server/tests/faults.so ## real replicas while the server's disk, descriptors and clock fail
+	@$(TEST_ENV) scripts/run-faults
+
 SERVER_COMMAND = $(CURDIR)/$(BUILD)/athena-syncd --listen 127.0.0.1:{port} --data {dir} \
                  --quota-document-bytes {quota}
 conformance: all ## run the conformance suite against the reference server
@@ -236,6 +239,6 @@ clean: ## remove what was built
 	rm -rf build dist compile_commands.json
 
 .PHONY: all help deps deps-dev check conformance report-page asan bench interop-deps vectors-check interop fuzz soak \
-        model format lint install dist clean
+        model faults format lint install dist clean
 
 -include $(shell find build -name '*.d' 2>/dev/null)
