@@ -57,6 +57,9 @@ int cli_usage(const char *what);
 /* Opens the replica, asking for a passphrase when its key is locked. NULL, and the status, when
  * that fails. */
 struct athena_sync *cli_open(const struct arguments *arguments, int *status);
+/* The same; with --key the replica is made when the folder holds none, and has to be of that
+ * document when it does. */
+struct athena_sync *cli_open_or_join(const struct arguments *arguments, int *status);
 /* A passphrase from a file, or typed twice when it is new. malloc'd; NULL when there is none. */
 char *cli_read_passphrase(const char *file, const char *prompt, bool is_new);
 void cli_wipe(char *text); /* and free */
@@ -78,6 +81,8 @@ uint8_t *cli_read_file(const char *path, size_t *len);
 
 /* A member that is a text, or NULL. */
 const char *cli_text_of(const cJSON *object, const char *name);
+/* A member that is base64url, decoded in place; NULL when it is none. */
+uint8_t *cli_bytes_of(const cJSON *object, const char *name, size_t *len);
 
 void cli_append(struct athena_buf *out, const char *text);
 void cli_append_string(struct athena_buf *out, const char *name, const char *text, size_t len);

@@ -172,6 +172,15 @@ const char *cli_text_of(const cJSON *object, const char *name) {
     return cJSON_IsString(item) ? item->valuestring : NULL;
 }
 
+uint8_t *cli_bytes_of(const cJSON *object, const char *name, size_t *len) {
+    cJSON *item = cJSON_GetObjectItemCaseSensitive(object, name);
+    if (!cJSON_IsString(item))
+        return NULL;
+    struct athena_text_view text = {item->valuestring, strlen(item->valuestring)};
+    uint8_t *bytes = (uint8_t *)item->valuestring;
+    return athena_base64url_decode(bytes, text.len, len, text) ? bytes : NULL;
+}
+
 void cli_append(struct athena_buf *out, const char *text) {
     athena_buf_append(out, text, strlen(text));
 }

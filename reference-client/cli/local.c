@@ -11,6 +11,7 @@
 static bool read_key(const char *text, uint8_t secret[static ATHENA_SECRET_BYTES]) {
     char line[128] = "";
     if (strcmp(text, "-") == 0) {
+        setvbuf(stdin, NULL, _IONBF, 0); /* what follows belongs to others */
         if (!fgets(line, sizeof line, stdin))
             return false;
         line[strcspn(line, "\r\n")] = '\0';
@@ -22,15 +23,50 @@ static bool read_key(const char *text, uint8_t secret[static ATHENA_SECRET_BYTES
     return ok;
 }
 
+static const char KEY_USAGE[] = "--key: not a key: 43 characters, as `athena-sync key` shows them";
+
 int command_init(const struct arguments *arguments) {
     struct athena_error error;
     uint8_t secret[ATHENA_SECRET_BYTES];
     if (arguments->key && !read_key(arguments->key, secret))
-        return cli_usage("--key: not a key: 43 characters, as `athena-sync key` shows them");
+        return cli_usage(KEY_USAGE);
     enum athena_code code = athena_sync_create(arguments->folder, arguments->key ? secret : NULL,
                                                arguments->url, &error);
     sodium_memzero(secret, sizeof secret);
     return code ? cli_fail("cannot make a replica", &error) : EXIT_DONE;
+}
+
+static bool is_of(const struct athena_sync *sync,
+                  const uint8_t secret[static ATHENA_SECRET_BYTES]) {
+    uint8_t own[ATHENA_SECRET_BYTES];
+    athena_sync_secret(sync, own);
+    bool same = sodium_memcmp(own, secret, sizeof own) == 0;
+    sodium_memzero(own, sizeof own);
+    return same;
+}
+
+struct athena_sync *cli_open_or_join(const struct arguments *arguments, int *status) {
+    struct athena_error error;
+    uint8_t secret[ATHENA_SECRET_BYTES];
+    if (!arguments->key)
+        return cli_open(arguments, status);
+    if (!read_key(arguments->key, secret)) {
+        *status = cli_usage(KEY_USAGE);
+        return NULL;
+    }
+    enum athena_code code = athena_sync_create(arguments->folder, secret, arguments->url, &error);
+    struct athena_sync *sync = NULL;
+    if (code && code != ATHENA_ALREADY_OPEN)
+        *status = cli_fail("cannot make a replica", &error);
+    else
+        sync = cli_open(arguments, status);
+    if (sync && !is_of(sync, secret)) {
+        *status = cli_usage("--key: the folder holds a replica of another document");
+        athena_sync_close(sync);
+        sync = NULL;
+    }
+    sodium_memzero(secret, sizeof secret);
+    return sync;
 }
 
 static int change_lock(struct athena_sync *sync, const struct arguments *arguments) {

@@ -14,7 +14,7 @@ static const struct command commands[] = {
      "add a change of an Automerge actor, from standard input or a file", command_add, 1, 1},
     {"sync", "FOLDER [--url URL] [--timeout SECONDS]", "connect, sync, and leave", command_sync, 0,
      0},
-    {"watch", "FOLDER [--url URL] [--offline] [--no-replay]",
+    {"watch", "FOLDER [--key KEY] [--url URL] [--offline] [--no-replay]",
      "stay connected: events as JSON lines on standard output, commands on standard input",
      command_watch, 0, 0},
     {"status", "FOLDER [--json]", "show counts, what is pending, and the digest", command_status, 0,

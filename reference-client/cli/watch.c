@@ -118,6 +118,14 @@ static void answer_wrong(struct watch *w, const cJSON *command, const char *memb
     answer_error(w, command, &error);
 }
 
+static void answer_unsupported(struct watch *w, const cJSON *command) {
+    static const char message[] = "no such command";
+    struct athena_buf *out = begin_answer(w, command, false);
+    cli_append_string(out, "code", "unsupported", strlen("unsupported"));
+    cli_append_string(out, "message", message, strlen(message));
+    end(w);
+}
+
 static void answer_code(struct watch *w, const cJSON *command, enum athena_code code,
                         const struct athena_error *error) {
     if (code)
@@ -183,16 +191,6 @@ static void on_event(void *ctx, const struct athena_sync_event *event) {
 
 /* ---- add ---- */
 
-/* Decodes base64url in place; NULL when it is none. */
-static uint8_t *bytes_of(const cJSON *object, const char *name, size_t *len) {
-    cJSON *item = cJSON_GetObjectItemCaseSensitive(object, name);
-    if (!cJSON_IsString(item))
-        return NULL;
-    struct athena_text_view text = {item->valuestring, strlen(item->valuestring)};
-    uint8_t *bytes = (uint8_t *)item->valuestring;
-    return athena_base64url_decode(bytes, text.len, len, text) ? bytes : NULL;
-}
-
 static bool reserve(void **at, size_t *capacity, size_t len, size_t item_bytes) {
     if (len < *capacity)
         return true;
@@ -210,7 +208,7 @@ static const char *collect_change(struct watch *w, const cJSON *change) {
     struct athena_sync_new_change *added;
     const char *actor = cli_text_of(change, "actor");
     size_t len;
-    const uint8_t *data = bytes_of(change, "data", &len);
+    const uint8_t *data = cli_bytes_of(change, "data", &len);
     if (!actor || athena_actor_check((struct athena_text_view){actor, strlen(actor)}, NULL))
         return "actor: not an actor in lower-case hexadecimal";
     if (!data)
@@ -386,7 +384,7 @@ static void do_quarantine(struct watch *w, cJSON *command) {
 static void do_save(struct watch *w, cJSON *command) {
     struct athena_error error;
     size_t len;
-    const uint8_t *data = bytes_of(command, "data", &len);
+    const uint8_t *data = cli_bytes_of(command, "data", &len);
     const cJSON *through = cJSON_GetObjectItemCaseSensitive(command, "through");
     if (!data) {
         answer_wrong(w, command, "data", "not canonical base64url");
@@ -463,7 +461,7 @@ static void run_command(struct watch *w, cJSON *command) {
     if (i < count)
         watch_commands[i].run(w, command);
     else
-        answer_wrong(w, command, "cmd", "no such command");
+        answer_unsupported(w, command);
     cJSON_Delete(command);
 }
 
@@ -575,7 +573,7 @@ int command_watch(const struct arguments *arguments) {
     struct watch w = {0};
     if (!cli_read_token(arguments, token, sizeof token))
         return EXIT_FAILED;
-    w.sync = cli_open(arguments, &status);
+    w.sync = cli_open_or_join(arguments, &status);
     if (!w.sync)
         return status;
     signal(SIGPIPE, SIG_IGN);
