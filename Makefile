@@ -147,6 +147,14 @@ report-page: all ## look at the suite's HTML report in Chromium: wide, narrow, l
 asan: ## check and conformance under AddressSanitizer and UBSan
 	$(MAKE) SAN=1 check conformance
 
+# What reads from servers; Check's programs fork a process for each test unless told not to.
+VALGRIND = CK_FORK=no valgrind -q --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite
+READERS = $(addprefix $(BUILD)/conformance/tests/test_,corpus endpoint json schema)
+valgrind: all $(READERS) ## the suite under valgrind: scripted servers that send anything, and a good one
+	$(foreach reader,$(READERS),$(TEST_ENV) $(VALGRIND) $(reader) &&) :
+	$(VALGRIND) $(BUILD)/athena-conform server --exec '$(SERVER_COMMAND)' --timeout 60 \
+	    'malformed/*' 'live/*'
+
 bench: all ## measure; prints medians and the machine's own limits
 	$(TEST_ENV) $(BUILD)/athena-bench $(BENCH_ARGS)
 
@@ -238,7 +246,7 @@ dist: ## a source archive of HEAD in dist/
 clean: ## remove what was built
 	rm -rf build dist compile_commands.json
 
-.PHONY: all help deps deps-dev check conformance report-page asan bench interop-deps vectors-check interop fuzz soak \
-        model faults format lint install dist clean
+.PHONY: all help deps deps-dev check conformance report-page asan valgrind bench interop-deps \
+        vectors-check interop fuzz soak model faults format lint install dist clean
 
 -include $(shell find build -name '*.d' 2>/dev/null)

@@ -119,6 +119,9 @@ static _Noreturn void run_in_child(const struct runner *runner, size_t index, in
             _exit(1);
         at += (size_t)put;
     }
+    free(text);
+    cJSON_Delete(json);
+    verdict_fini(&verdict);
     _exit(0);
 }
 
