@@ -1,24 +1,25 @@
 #!/usr/bin/env node
-// A replica as a program: commands as JSON lines on standard input, events on standard output.
+// A replica in a folder, as a program.
 import { createInterface } from 'node:readline'
-import { existsSync, openSync, closeSync, fsyncSync, mkdirSync, readFileSync, writeSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Replica } from './client.mjs'
+import { Driver } from './driver.mjs'
 import { authorityOf } from './lib/authority.mjs'
 import { newSecret, secretFromText } from './lib/keys.mjs'
-import { decode, encode } from './lib/base64url.mjs'
-import { syncFolder } from './node/logfile.mjs'
+import { encode } from './lib/base64url.mjs'
+import { replaceFile } from './node/logfile.mjs'
 import { parseOptions } from './node/options.mjs'
 import { NodeWebSocket } from './node/websocket.mjs'
 import { FileStorage } from './storage-file.mjs'
 
 const USAGE = `usage: cli.mjs init FOLDER [--url URL] [--key KEY]
        cli.mjs key FOLDER
-       cli.mjs watch FOLDER [--url URL] [--offline] [--token-file FILE] [--automerge]
+       cli.mjs watch FOLDER [--key KEY] [--url URL] [--offline] [--token-file FILE] [--automerge]
 
   init    makes a replica, of a new document or, with --key, of one that exists
   key     prints the document secret
-  watch   runs it: JSON lines in and out, as athena-sync(1) describes them
+  watch   runs it, driven by JSON lines as spec/driver.md says; with --key, makes it when there is none
 
   --url URL          the server; init remembers it
   --key KEY          the document secret, 43 characters; - reads it from standard input
@@ -32,18 +33,14 @@ class UsageError extends Error {}
 const CONFIG = 'replica.json'
 
 function init(folder, { url, key }) {
-  const path = join(folder, CONFIG)
-  if (existsSync(path)) throw new UsageError(`${folder} is a replica already`)
+  if (existsSync(join(folder, CONFIG))) throw new UsageError(`${folder} is a replica already`)
   if (url !== undefined) authorityOf(url)
-  const secret = key === undefined ? newSecret() : secretFromText(key === '-' ? firstLine(0) : key)
+  const secret = key === undefined ? newSecret() : readKey(key)
   mkdirSync(folder, { recursive: true, mode: 0o700 })
-  const fd = openSync(path, 'wx', 0o600)
-  writeSync(fd, `${JSON.stringify({ secret: encode(secret), url })}\n`)
-  fsyncSync(fd)
-  closeSync(fd)
-  syncFolder(folder)
+  replaceFile(join(folder, CONFIG), `${JSON.stringify({ secret: encode(secret), url })}\n`)
 }
 
+const readKey = (key) => secretFromText(key === '-' ? firstLine(0) : key)
 const firstLine = (file) => readFileSync(file, 'utf8').split(/\r?\n/)[0]
 
 function config(folder) {
@@ -52,18 +49,25 @@ function config(folder) {
   return JSON.parse(readFileSync(path, 'utf8'))
 }
 
-const print = (event) => process.stdout.write(`${JSON.stringify(event)}\n`)
-const toLine = (event) => (event.event === 'change' ? { ...event, data: encode(event.data) } : event)
+// What a folder is, made first when there is a key for it and no replica in it.
+function joined(folder, { url, key }) {
+  if (key === undefined) return config(folder)
+  if (key === '-') throw new UsageError('watch reads commands from standard input, no key: init takes one there')
+  const secret = encode(readKey(key))
+  if (!existsSync(join(folder, CONFIG))) init(folder, { url, key: secret })
+  const found = config(folder)
+  if (found.secret !== secret) throw new UsageError(`${folder} is a replica of another document`)
+  return found
+}
 
 async function automergeCheck() {
   const { decodeChange } = await import('@automerge/automerge')
   return (id, data) => { decodeChange(data) }
 }
 
-async function watch(folder, { url, offline, 'token-file': tokenFile, automerge }) {
-  const { secret, url: usual } = config(folder)
-  const lines = [] // events from before `ready`
-  let emit = (event) => lines.push(event)
+async function watch(folder, { url, key, offline, 'token-file': tokenFile, automerge }) {
+  const { secret, url: usual } = joined(folder, { url, key })
+  const driver = new Driver((line) => process.stdout.write(`${JSON.stringify(line)}\n`))
   const replica = await Replica.open({
     storage: new FileStorage(folder),
     secret: secretFromText(secret),
@@ -71,14 +75,12 @@ async function watch(folder, { url, offline, 'token-file': tokenFile, automerge 
     url: url ?? usual,
     token: tokenFile && firstLine(tokenFile),
     validate: automerge ? await automergeCheck() : undefined,
-    onEvent: (event) => emit(toLine(event))
+    onEvent: (event) => driver.event(event)
   })
   warn(url ?? usual)
-  print({ event: 'ready', doc: replica.doc })
-  lines.forEach(print)
-  emit = (event) => { if (event.event !== 'change' || !event.own) print(event) } // whoever adds knows it
+  driver.ready(replica)
   if (!offline && (url ?? usual) !== undefined) replica.connect()
-  obey(replica)
+  obey(driver)
 }
 
 // Without TLS whoever is on the path can take over the connection.
@@ -89,47 +91,14 @@ function warn(url) {
   if (!isLoopback) console.error(`warning: ${hostname} is not this machine, and ws is not encrypted: use wss`)
 }
 
-function bytesOf(text) {
-  const bytes = typeof text === 'string' ? decode(text) : null
-  if (bytes === null) throw new UsageError('`data` is not canonical base64url')
-  return bytes
-}
-
-const COMMANDS = {
-  async add(replica, { actor, data, changes = [{ actor, data }] }) {
-    const ids = await replica.add(changes.map((change) => ({ actor: String(change.actor), data: bytesOf(change.data) })))
-    return { ids, number: replica.change(ids.at(-1))?.number ?? replica.state().changes }
-  },
-  connect: (replica, { url }) => replica.connect(url),
-  disconnect: (replica) => replica.disconnect(),
-  retry: (replica) => replica.retry(),
-  state: (replica) => replica.state(),
-  sync: (replica) => replica.synced(),
-  stop: (replica) => replica.stop()
-}
-
-async function answer(replica, line) {
-  let command = {}
-  try {
-    command = JSON.parse(line)
-    if (!Object.hasOwn(COMMANDS, command?.cmd)) throw new UsageError('no such command')
-    const members = await COMMANDS[command.cmd](replica, command)
-    print({ event: 'answer', id: command.id, ...members, ok: true })
-  } catch (error) {
-    print({ event: 'answer', id: command?.id ?? null, code: error.code ?? error.name, message: error.message, ok: false })
-  }
-  return command?.cmd === 'stop'
-}
-
-// Commands run side by side, since `sync` may wait for a `connect` that comes later. It ends at
-// `stop`, at the end of the input, at a signal, or when nobody reads what it says.
-function obey(replica) {
-  const input = createInterface(process.stdin)
-  const stop = () => replica.stop().then(finish)
+// It ends at `stop`, at the end of the input, at a signal, or when nobody reads what it says.
+function obey(driver) {
+  const stop = () => driver.end().then(finish)
   process.on('SIGTERM', stop)
   process.on('SIGINT', stop)
   process.stdout.on('error', stop)
-  input.on('line', (line) => answer(replica, line).then((stopped) => stopped && finish()))
+  const input = createInterface(process.stdin)
+  input.on('line', (line) => driver.take(line).then((stopped) => stopped && finish()))
   input.on('close', stop)
 }
 
@@ -141,7 +110,7 @@ const PROGRAM = {
   key: { run: (folder) => process.stdout.write(`${config(folder).secret}\n`), options: {} },
   watch: {
     run: watch,
-    options: { url: { type: 'string' }, offline: { type: 'boolean' }, 'token-file': { type: 'string' }, automerge: { type: 'boolean' } }
+    options: { key: { type: 'string' }, url: { type: 'string' }, offline: { type: 'boolean' }, 'token-file': { type: 'string' }, automerge: { type: 'boolean' } }
   }
 }
 

@@ -14,7 +14,7 @@ export const SERVERS = {
   JavaScript: { command: node('server.mjs'), at: (port) => ['--port', port] },
 }
 
-/** Each has the commands init, key and watch of athena-sync(1). */
+/** Each has the commands init, key and watch of athena-sync(1); watch keeps to spec/driver.md. */
 export const CLIENTS = {
   C: [build('athena-sync')],
   JavaScript: node('cli.mjs'),

@@ -155,7 +155,20 @@ function readAt(fd, bytes, offset) {
   return at
 }
 
-export function syncFolder(path) {
+/** Writes a small file of secrets whole or not at all, durably. */
+export function replaceFile(path, text) {
+  const fd = fs.openSync(`${path}.new`, 'w', 0o600)
+  try {
+    fs.writeFileSync(fd, text)
+    fs.fsyncSync(fd)
+  } finally {
+    fs.closeSync(fd)
+  }
+  fs.renameSync(`${path}.new`, path)
+  syncFolder(dirname(path))
+}
+
+function syncFolder(path) {
   const fd = fs.openSync(path, 'r')
   try {
     fs.fsyncSync(fd)

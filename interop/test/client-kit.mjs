@@ -62,7 +62,7 @@ export async function watch(t, folder, ...args) {
   const events = new Events()
   const ready = events.next('ready')
   createInterface(child.stdout).on('line', (line) => events.add(JSON.parse(line)))
-  const ended = once(child, 'exit')
+  const ended = once(child, 'close')
   await ready
   let id = 0
   const ask = (cmd, members = {}) => {
@@ -74,7 +74,9 @@ export async function watch(t, folder, ...args) {
     child.kill(signal)
     return ended
   }
-  return { events, ask, kill, ended }
+  const write = (text) => child.stdin.write(`${text}\n`)
+  const end = () => child.stdin.end()
+  return { events, ask, write, end, kill, ended }
 }
 
 /** A program of this folder, run to its end. */
