@@ -14,6 +14,7 @@ enum disk_fault {
     DISK_READ_ONLY,   /* whatever is written, or opened for it: EROFS */
     DISK_FAILS_SYNCS, /* fsync and fdatasync: EIO */
     DISK_HANGS,       /* fsync and fdatasync return when this is no longer so */
+    DISK_FAILS_READS, /* whatever is read from a file: EIO */
 };
 
 struct faults {
@@ -22,6 +23,8 @@ struct faults {
         torn_write;      /* so many writes from now half of one is written, then SIGKILL; 0: none */
     atomic_long syncs;   /* counted: calls of fsync and fdatasync that have begun */
     atomic_long clock_s; /* by how much the wall clock is wrong */
+    atomic_long full_write;   /* so many writes from now the disk is full; 0: not by itself */
+    atomic_long failing_sync; /* so many syncs from now they fail; 0: not by themselves */
 };
 
 #endif

@@ -46,19 +46,20 @@ static bool is_file(int fd) {
     return fstat(fd, &status) == 0 && S_ISREG(status.st_mode);
 }
 
+/* Whether this is the operation that was counted down to. */
+static bool is_its_turn(atomic_long *countdown) {
+    return atomic_load(countdown) > 0 && atomic_fetch_sub(countdown, 1) == 1;
+}
+
 /* ---- Writing ---- */
 
 /* 0, or the errno with which a write fails now. */
 static int write_error(int fd) {
+    if (is_file(fd) && is_its_turn(&faults->full_write))
+        atomic_store(&faults->disk, DISK_FULL);
     int disk = atomic_load(&faults->disk);
     int error = disk == DISK_FULL ? ENOSPC : disk == DISK_READ_ONLY ? EROFS : 0;
     return error && is_file(fd) ? error : 0;
-}
-
-/* Whether it is this write that tears. */
-static bool tears(int fd) {
-    return atomic_load(&faults->torn_write) > 0 && is_file(fd) &&
-           atomic_fetch_sub(&faults->torn_write, 1) == 1;
 }
 
 static ssize_t write_at(__typeof__(&pwrite64) next, int fd, const void *bytes, size_t len,
@@ -68,7 +69,7 @@ static ssize_t write_at(__typeof__(&pwrite64) next, int fd, const void *bytes, s
         errno = error;
         return -1;
     }
-    if (tears(fd)) {
+    if (is_file(fd) && is_its_turn(&faults->torn_write)) {
         next(fd, bytes, len / 2, at);
         kill(getpid(), SIGKILL);
     }
@@ -136,11 +137,30 @@ EXPORT int open64(const char *path, int flags, ...) {
     return open_as(NEXT(open64), path, flags, mode);
 }
 
+/* ---- Reading ---- */
+
+static ssize_t read_at(__typeof__(&pread64) next, int fd, void *bytes, size_t len, off64_t at) {
+    if (atomic_load(&faults->disk) != DISK_FAILS_READS || !is_file(fd))
+        return next(fd, bytes, len, at);
+    errno = EIO;
+    return -1;
+}
+
+EXPORT ssize_t pread(int fd, void *bytes, size_t len, off_t at) {
+    return read_at(NEXT(pread), fd, bytes, len, at);
+}
+
+EXPORT ssize_t pread64(int fd, void *bytes, size_t len, off64_t at) {
+    return read_at(NEXT(pread64), fd, bytes, len, at);
+}
+
 /* ---- Syncing ---- */
 
 static int sync_by(__typeof__(&fsync) next, int fd) {
     enum { LOOK_AGAIN_MS = 2 };
     atomic_fetch_add(&faults->syncs, 1);
+    if (is_its_turn(&faults->failing_sync))
+        atomic_store(&faults->disk, DISK_FAILS_SYNCS);
     while (atomic_load(&faults->disk) == DISK_HANGS)
         poll(NULL, 0, LOOK_AGAIN_MS);
     if (atomic_load(&faults->disk) != DISK_FAILS_SYNCS)

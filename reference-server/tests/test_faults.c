@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -165,6 +166,94 @@ START_TEST(acknowledges_nothing_that_failed) {
     server_kill(&server);
     client_close(&writer);
     expect_log_after_kill(stored);
+}
+END_TEST
+
+/* The same from each write, or sync, of a push on, until all of them fit. */
+static void refuse_from_each(size_t countdown_offset) {
+    for (long nth = 1;; nth++) {
+        struct client writer;
+        struct athena_message message;
+        start();
+        join(&writer, NULL);
+        client_store(&writer, &keys, 1, 10);
+        atomic_long *countdown = (atomic_long *)(void *)((char *)faults + countdown_offset);
+        atomic_store(countdown, nth);
+        client_push(&writer, &keys, 11, 20);
+        ck_assert(client_receive(&writer, &message));
+        bool is_stored = message.type == ATHENA_PUSHED;
+        ck_assert(is_stored || message.code == ATHENA_UNAVAILABLE);
+        ck_assert_uint_eq(expect_log(10), is_stored ? 30 : 10);
+        atomic_store(countdown, 0);
+        atomic_store(&faults->disk, DISK_GOOD);
+        client_store(&writer, &keys, 31, 10);
+        ck_assert_uint_eq(expect_log(10), is_stored ? 40 : 20);
+        client_close(&writer);
+        server_kill(&server);
+        expect_log_after_kill(is_stored ? 40 : 10);
+        if (is_stored) {
+            ck_assert_int_gt(nth, 1);
+            return;
+        }
+    }
+}
+
+START_TEST(survives_a_disk_that_fills) {
+    refuse_from_each(offsetof(struct faults, full_write));
+}
+END_TEST
+
+START_TEST(survives_a_disk_that_stops_to_sync) {
+    refuse_from_each(offsetof(struct faults, failing_sync));
+}
+END_TEST
+
+/* Every process started from here on has the faults; the server starts with nothing cached. */
+static void restart_with_faults(void) {
+    for (const char *const *entry = environment; *entry; entry++)
+        putenv((char *)(uintptr_t)*entry);
+    server_restart(&server, NULL);
+}
+
+static void expect_unavailable(struct client *client, struct athena_message request) {
+    struct athena_message message;
+    client_send(client, &request);
+    client_expect(client, ATHENA_ERROR, &message);
+    ck_assert_int_eq(message.code, ATHENA_UNAVAILABLE);
+}
+
+/* [ASP-DUR-6] [ASP-FLOW-5]: what cannot be read is `unavailable`, and no live change is left out:
+ * the connection that should have had it ends. */
+START_TEST(says_what_it_cannot_read) {
+    struct client reader;
+    struct client writer;
+    struct athena_message message;
+    start();
+    join(&writer, NULL);
+    client_store(&writer, &keys, 1, 10);
+    client_close(&writer);
+    server_stop(&server);
+    restart_with_faults();
+    join(&writer, NULL);
+    join(&reader, NULL);
+    atomic_store(&faults->disk, DISK_FAILS_READS);
+    expect_unavailable(&reader, client_request(&reader, ATHENA_LIST, &keys));
+    client_push(&writer, &keys, 11, 10); /* whether it is stored already cannot be told */
+    client_expect(&writer, ATHENA_ERROR, &message);
+    ck_assert_int_eq(message.code, ATHENA_UNAVAILABLE);
+    long syncs = atomic_load(&faults->syncs);
+    atomic_store(&faults->disk, DISK_HANGS);
+    client_push(&writer, &keys, 11, 10);
+    wait_for_sync(syncs);
+    atomic_store(&faults->disk, DISK_FAILS_READS); /* it is stored, and cannot be relayed */
+    client_expect(&writer, ATHENA_PUSHED, &message);
+    ck_assert(!client_receive(&reader, &message));
+    ck_assert_uint_eq(reader.close_code, 4002);
+    atomic_store(&faults->disk, DISK_GOOD);
+    ck_assert_uint_eq(expect_log(20), 20);
+    client_close(&reader);
+    client_close(&writer);
+    server_stop(&server);
 }
 END_TEST
 
@@ -329,6 +418,9 @@ int main(void) {
     const size_t len = sizeof refusals / sizeof *refusals;
     support_add_each(suite, "refusing disk", answers_unavailable_and_recovers, len);
     support_add_each(suite, "refused group", acknowledges_nothing_that_failed, len);
+    support_add(suite, "filling disk", survives_a_disk_that_fills);
+    support_add(suite, "stopping syncs", survives_a_disk_that_stops_to_sync);
+    support_add(suite, "unreadable disk", says_what_it_cannot_read);
     support_add(suite, "start", does_not_start_on_a_disk_that_refuses);
     support_add(suite, "torn commit", survives_torn_commits);
     support_add(suite, "torn checkpoint", survives_torn_checkpoints);
