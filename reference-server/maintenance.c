@@ -281,11 +281,13 @@ static int copy_beside(const char *from, const char *to, char partial[static STO
 }
 
 static int put_in_place(const char *partial, const char *to) {
-    if (rename(partial, to) == 0 && flush_parent(to))
-        return 0;
-    int status = fail("cannot write", to, strerror(errno));
-    unlink(partial);
-    return status;
+    if (rename(partial, to) != 0) {
+        int status = fail("cannot write", to, strerror(errno));
+        unlink(partial);
+        return status;
+    }
+    return flush_parent(to) ? 0
+                            : fail("a loss of power may still undo the new", to, strerror(errno));
 }
 
 /* A copy in the data folder could take the place of a file of the store. */
@@ -313,19 +315,31 @@ int maintenance_backup(const char *folder, const char *file) {
 
 /* ---- Restore ---- */
 
-/* The old write-ahead log must not be replayed into the new database. Closing its last connection
- * folds it into the old one; what cannot be folded, because the old one is damaged, goes. */
-static void drop_log(const char *folder, const char *path) {
-    char beside[STORE_PATH_MAX];
-    sqlite3 *old = NULL;
-    if (access(path, F_OK) == 0 &&
-        (old = open_database(path, SQLITE_OPEN_READWRITE, "cannot open")))
-        sqlite3_exec(old, "PRAGMA wal_checkpoint(TRUNCATE)", NULL, NULL, NULL);
+/* Folds the write-ahead log into its database, so that this one alone is the store. */
+static int fold_log(const char *path) {
+    int status = 0;
+    sqlite3 *old = open_database(path, SQLITE_OPEN_READWRITE, "cannot open");
+    if (!old)
+        return 1;
+    int code = sqlite3_exec(old, "PRAGMA wal_checkpoint(TRUNCATE)", NULL, NULL, NULL);
+    if (code != SQLITE_OK && code != SQLITE_CORRUPT && code != SQLITE_NOTADB)
+        status = fail("cannot put aside the old", path, sqlite3_errmsg(old));
     sqlite3_close(old);
+    return status;
+}
+
+/* The old write-ahead log must not be replayed into the new database. It is folded into the old one
+ * first, which is still the store if the new one cannot be put in its place; what cannot be folded,
+ * because the old one is damaged, goes. */
+static int drop_log(const char *folder, const char *path) {
+    char beside[STORE_PATH_MAX];
+    if (access(path, F_OK) == 0 && fold_log(path))
+        return 1;
     if (store_sqlite_path(beside, folder, STORE_FILE "-wal"))
         unlink(beside);
     if (store_sqlite_path(beside, folder, STORE_FILE "-shm"))
         unlink(beside);
+    return 0;
 }
 
 /* The old store is touched only when the new one lies whole beside it. */
@@ -337,7 +351,10 @@ static int replace(const char *folder, const char *file) {
     int status = copy_beside(file, path, partial);
     if (status)
         return status;
-    drop_log(folder, path);
+    if (drop_log(folder, path)) {
+        unlink(partial);
+        return 1;
+    }
     return put_in_place(partial, path);
 }
 

@@ -12,6 +12,7 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -108,7 +109,15 @@ EXPORT int ftruncate64(int fd, off64_t len) {
     return resize(NEXT(ftruncate64), fd, len);
 }
 
-/* ---- Opening ---- */
+/* ---- Opening and renaming ---- */
+
+EXPORT int rename(const char *from, const char *to) {
+    int disk = atomic_load(&faults->disk);
+    if (disk != DISK_FULL && disk != DISK_READ_ONLY)
+        return NEXT(rename)(from, to);
+    errno = disk == DISK_FULL ? ENOSPC : EROFS;
+    return -1;
+}
 
 static int open_as(__typeof__(&open64) next, const char *path, int flags, mode_t mode) {
     if ((flags & O_ACCMODE) == O_RDONLY || atomic_load(&faults->disk) != DISK_READ_ONLY)

@@ -15,6 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/sendfile.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static struct faults *faults;
@@ -211,7 +213,7 @@ END_TEST
 /* Every process started from here on has the faults; the server starts with nothing cached. */
 static void restart_with_faults(void) {
     for (const char *const *entry = environment; *entry; entry++)
-        putenv((char *)(uintptr_t)*entry);
+        putenv(strdup(*entry));
     server_restart(&server, NULL);
 }
 
@@ -265,6 +267,106 @@ START_TEST(does_not_start_on_a_disk_that_refuses) {
     atomic_store(&faults->disk, DISK_FULL);
     process_expect((const char *const[]){"--data", support_folder, NULL}, &with_faults, 1,
                    "database or disk is full");
+}
+END_TEST
+
+/* ---- Backup and restore ---- */
+
+static const size_t countdowns[] = {
+    offsetof(struct faults, full_write),
+    offsetof(struct faults, failing_sync),
+    offsetof(struct faults, torn_write),
+};
+
+/* Runs the command while the nth operation goes wrong. True when its work is in place: none did, or
+ * all that failed is the last, to make it outlast a loss of power, and it says so. */
+static bool withstands(const char *command, const char *file, size_t countdown_offset, long nth) {
+    struct process process;
+    atomic_long *countdown = (atomic_long *)(void *)((char *)faults + countdown_offset);
+    atomic_store(countdown, nth);
+    process_start(&process, (const char *const[]){command, file, "--data", server.folder, NULL},
+                  &with_faults);
+    int status = process_wait(&process);
+    ck_assert(status == 0 || status == -SIGKILL || (status == 1 && process.err.len > 0));
+    bool is_done = status == 0 || strstr(process_err(&process), "may still undo the new");
+    process_fini(&process);
+    atomic_store(countdown, 0);
+    atomic_store(&faults->disk, DISK_GOOD);
+    return is_done;
+}
+
+static void expect_changes(const char *folder, unsigned count) {
+    char says[64];
+    snprintf(says, sizeof says, "1 documents, %u changes, 0 damaged\n", count);
+    process_expect((const char *const[]){"check", "--data", folder, NULL}, NULL, 0, says);
+}
+
+static void restore(const char *folder, const char *file) {
+    process_expect((const char *const[]){"restore", file, "--data", folder, NULL}, NULL, 0, "");
+}
+
+/* A server that was killed has 20 changes, some only in SQLite's log; `copy` has the first 10. */
+static void fill_and_copy(char copy[static SUPPORT_PATH_MAX]) {
+    struct client writer;
+    start();
+    support_path(copy, support_folder, "copy");
+    join(&writer, NULL);
+    client_store(&writer, &keys, 1, 10);
+    process_expect((const char *const[]){"backup", copy, "--data", server.folder, NULL}, NULL, 0,
+                   "");
+    client_store(&writer, &keys, 11, 10);
+    client_close(&writer);
+    server_kill(&server);
+}
+
+/* Until it is done, the copy that was there stays whole. */
+START_TEST(backs_up_or_leaves_the_old_copy) {
+    char copy[SUPPORT_PATH_MAX];
+    char fresh[SUPPORT_PATH_MAX];
+    fill_and_copy(copy);
+    support_path(fresh, support_folder, "fresh");
+    for (long nth = 1;; nth++) {
+        bool is_done = withstands("backup", copy, countdowns[_i], nth);
+        expect_changes(server.folder, 20);
+        restore(fresh, copy);
+        expect_changes(fresh, is_done ? 20 : 10);
+        if (is_done) {
+            ck_assert_int_gt(nth, 2);
+            return;
+        }
+    }
+}
+END_TEST
+
+static void copy_file(const char *from_folder, const char *to_folder, const char *name) {
+    char path[SUPPORT_PATH_MAX];
+    struct stat status;
+    support_path(path, from_folder, name);
+    int from = open(path, O_RDONLY | O_CLOEXEC);
+    support_path(path, to_folder, name);
+    int to = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    ck_assert_int_eq(fstat(from, &status), 0);
+    ck_assert_int_eq(sendfile(to, from, NULL, (size_t)status.st_size), status.st_size);
+    close(from);
+    close(to);
+}
+
+/* Until it is done, all that was acknowledged is there. */
+START_TEST(restores_or_leaves_the_old_store) {
+    char copy[SUPPORT_PATH_MAX];
+    fill_and_copy(copy);
+    copy_file(server.folder, support_folder, "athena.db");
+    copy_file(server.folder, support_folder, "athena.db-wal");
+    for (long nth = 1;; nth++) {
+        copy_file(support_folder, server.folder, "athena.db");
+        copy_file(support_folder, server.folder, "athena.db-wal");
+        bool is_done = withstands("restore", copy, countdowns[_i], nth);
+        expect_changes(server.folder, is_done ? 10 : 20);
+        if (is_done) {
+            ck_assert_int_gt(nth, 2);
+            return;
+        }
+    }
 }
 END_TEST
 
@@ -422,6 +524,8 @@ int main(void) {
     support_add(suite, "stopping syncs", survives_a_disk_that_stops_to_sync);
     support_add(suite, "unreadable disk", says_what_it_cannot_read);
     support_add(suite, "start", does_not_start_on_a_disk_that_refuses);
+    support_add_each(suite, "backup", backs_up_or_leaves_the_old_copy, 3);
+    support_add_each(suite, "restore", restores_or_leaves_the_old_store, 3);
     support_add(suite, "torn commit", survives_torn_commits);
     support_add(suite, "torn checkpoint", survives_torn_checkpoints);
     support_add(suite, "hanging disk", serves_while_the_disk_hangs);
