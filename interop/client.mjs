@@ -55,7 +55,6 @@ export class Replica {
   #wanted = false
   #staying = null
   #wake = () => {}
-  #notBefore = 0
   #backoff
   #announced = false
   #waiting = []
@@ -115,16 +114,12 @@ export class Replica {
 
   /** Ends the wait for the next attempt, unless the server has asked for that wait. */
   retry() {
-    if (Date.now() >= this.#notBefore) this.#wake()
+    if (this.#held() <= 0) this.#wake()
   }
 
-  /** Resolves when the server has everything of this replica, and this replica what it had then. */
+  /** Resolves as soon as both sides hold the same, rejects when the replica is stopped before. */
   async synced() {
-    for (;;) {
-      if (!this.#sync?.inSync) await new Promise((resolve, reject) => this.#waiting.push({ resolve, reject }))
-      const answered = await this.#link?.probe().then(() => true, () => false)
-      if (answered && this.#sync?.inSync) return
-    }
+    if (!this.#sync?.inSync) await new Promise((resolve, reject) => this.#waiting.push({ resolve, reject }))
   }
 
   state() {
@@ -207,13 +202,20 @@ export class Replica {
 
   async #stay() {
     while (this.#wanted) {
-      const { code, message, retryAfter } = await this.#connection()
-      const asked = Math.min(retryAfter, LONGEST_RETRY)
-      const delay = Math.max(this.#backoff.next(), asked)
-      this.#notBefore = Date.now() + asked
+      if (this.#held() > 0) {
+        await this.#pause(this.#held())
+        continue
+      }
+      const { code, message } = await this.#connection()
+      const delay = Math.max(this.#backoff.next(), this.#held())
       this.#emit('disconnected', { code, message, retry_ms: this.#wanted ? delay : null })
       if (this.#wanted) await this.#pause(delay)
     }
+  }
+
+  // How long the server still wants no attempt, in ms.
+  #held() {
+    return this.#state.server(authorityOf(this.#url)).notBefore - Date.now()
   }
 
   async #pause(delay) {
@@ -228,21 +230,22 @@ export class Replica {
 
   /** One connection from dial to end. */
   async #connection() {
-    const proven = setTimeout(() => this.#backoff.reset(), this.#options.times.proven)
     const authority = authorityOf(this.#url)
     const report = (code, message, id) => this.#fault(code, message, id)
     const { WebSocket, token, times } = this.#options
     const onChanged = (message) => this.#sync.changed(message)
     this.#link = new Link({ url: this.#url, token, WebSocket, keys: this.#keys, times, report, onChanged })
     this.#sync = this.#newSync(this.#link, authority, report)
-    const retryAfter = await this.#resume(authority)
-    const { code, message, own, status } = await this.#link.ended
-    clearTimeout(proven)
+    const proven = this.#link.welcome.then(() => setTimeout(() => this.#backoff.reset(), times.proven), () => undefined)
+    await this.#resume(authority)
+    const { code, message, own, status, retryAfter } = await this.#link.ended
+    clearTimeout(await proven)
     this.#sync.end()
     this.#sync = null
+    this.#state.server(authority).notBefore = Date.now() + Math.min(retryAfter, LONGEST_RETRY)
     if (status === 401) report('http-401', 'the server wants another token')
     if (!own && FAULTY_ENDINGS.includes(code)) report(`close-${code}`, message || 'the server ended the connection')
-    return { code, message, retryAfter }
+    return { code, message }
   }
 
   #newSync(link, name, report) {
@@ -260,7 +263,7 @@ export class Replica {
     })
   }
 
-  /** Opens and resumes; returns how long the server wants to be left alone when it refuses. */
+  /** Opens and resumes; ends the connection when the server refuses. */
   async #resume(authority) {
     this.#announced = false
     try {
@@ -270,10 +273,8 @@ export class Replica {
       if (this.#sync.complete) this.#backoff.reset()
     } catch (error) {
       this.#lostOrRefused(error)
-      this.#link.end(1000, error.message)
-      return error.retryAfter ?? 0
+      this.#link.end(1000, error.message, error.retryAfter)
     }
-    return 0
   }
 
   #lostOrRefused(error) {

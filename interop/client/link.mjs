@@ -49,6 +49,7 @@ export class Link {
   #heard = Date.now()
   #probed = null
   #buffered = 0
+  #retryAfter = 0
 
   /** `onChanged(message)` stores live changes, `report(code, message)` tells the application of faults. */
   constructor(options) {
@@ -88,9 +89,13 @@ export class Link {
     return answer
   }
 
-  /** Ends the connection from this side. Browsers allow no other code than 1000 and 3000 to 4999. */
-  end(code, message = '') {
+  /**
+   * Ends the connection from this side, perhaps because the server wants to be left alone for a while.
+   * Browsers allow no other code than 1000 and 3000 to 4999.
+   */
+  end(code, message = '', retryAfter = 0) {
     if (this.#over) return
+    this.#retryAfter = Math.max(this.#retryAfter, retryAfter)
     try {
       this.#socket.close(code)
     } catch {
@@ -135,6 +140,7 @@ export class Link {
     if (message.type === 'changed') return this.#changed(message)
     if (message.type === 'error' && message.req === undefined) {
       this.error = `${message.code}: ${message.message}`
+      this.#retryAfter = message.retry_after_ms ?? 0
       return
     }
     await this.#reply(message)
@@ -202,7 +208,7 @@ export class Link {
     this.#welcomed.reject(new ConnectionLost())
     for (const { reject } of this.#requests.values()) reject(new ConnectionLost())
     this.#requests.clear()
-    this.#ended({ code, message, own, status: this.#socket.status })
+    this.#ended({ code, message, own, status: this.#socket.status, retryAfter: this.#retryAfter })
   }
 }
 

@@ -20,6 +20,8 @@ class ServerState {
   refused = new Map()
   conflicts = new Map()
   outbox = new Set() // ids of changes that are not in `known`
+  notBefore = 0 // when it may be dialled again; like the next, not kept over restarts
+  heldBack = [] // { ids, until }: changes that may not be pushed again before that time
 
   enter(id, item) {
     const before = this.known.get(id)

@@ -63,6 +63,7 @@ export class Sync {
     whole ||= await this.#fromStart(opened)
     if (!whole) this.#report('digest', 'the server lists other changes than count and digest say')
     await this.#compared(this.#gap ? undefined : opened.cursor)
+    this.#skipHeldBack()
     await this.push()
     this.complete = this.#link.isOpen
     this.#settled()
@@ -275,12 +276,24 @@ export class Sync {
   }
 
   #later(ids, atLeast = 0) {
+    const asked = Math.min(atLeast, LONGEST_RETRY)
+    if (asked > 0) this.#server.heldBack.push({ ids, until: Date.now() + asked })
+    this.#skip(ids, Math.max(this.#delay(), asked))
+  }
+
+  // What the server, on an earlier connection, did not want to be asked for again so soon.
+  #skipHeldBack() {
+    this.#server.heldBack = this.#server.heldBack.filter(({ until }) => until > Date.now())
+    for (const { ids, until } of this.#server.heldBack) this.#skip(ids, until - Date.now())
+  }
+
+  #skip(ids, delay) {
     for (const id of ids) this.#skipped.add(id)
     const timer = setTimeout(() => {
       this.#timers.delete(timer)
       for (const id of ids) this.#skipped.delete(id)
       this.push().catch((error) => this.#pushBroke(error))
-    }, Math.max(this.#delay(), Math.min(atLeast, LONGEST_RETRY)))
+    }, delay)
     this.#timers.add(timer)
   }
 

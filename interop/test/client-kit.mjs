@@ -104,6 +104,7 @@ export async function scripted(t, { answer, limits = LIMITS, welcome = {} }) {
   })
   const closes = new Events()
   const requests = []
+  const seen = new Events()
   server.on('connection', (socket) => {
     const send = (message) => socket.send(JSON.stringify(message))
     send({ type: 'welcome', protocol: 'athena-sync.v1', server: 'script/1', challenge: encode(new Uint8Array(32)), limits, extensions: [], ...welcome })
@@ -111,9 +112,10 @@ export async function scripted(t, { answer, limits = LIMITS, welcome = {} }) {
     socket.on('message', (data) => {
       const request = JSON.parse(data)
       requests.push(request)
+      seen.add({ event: request.type, ...request })
       const reply = answer(request, { socket, send })
       if (reply) send({ req: request.req, doc: request.doc, ...reply })
     })
   })
-  return { url: `ws://127.0.0.1:${server.address().port}/`, closes, requests }
+  return { url: `ws://127.0.0.1:${server.address().port}/`, closes, requests, seen }
 }
