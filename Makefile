@@ -138,8 +138,10 @@ faults: all $(BUILD)/reference-server/tests/faults.so ## real replicas while the
 
 SERVER_COMMAND = $(CURDIR)/$(BUILD)/athena-syncd --listen 127.0.0.1:{port} --data {dir} \
                  --quota-document-bytes {quota}
-conformance: all ## run the conformance suite against the reference server
+CLIENT_COMMAND = $(CURDIR)/$(BUILD)/athena-sync watch {dir} --key {key} --url {url} --offline
+conformance: all ## run the conformance suite against the reference server and client
 	$(TEST_ENV) $(BUILD)/athena-conform server --exec '$(SERVER_COMMAND)' $(CONFORM_ARGS)
+	$(TEST_ENV) $(BUILD)/athena-conform client --driver '$(CLIENT_COMMAND)' $(CONFORM_ARGS)
 
 report-page: all ## look at the suite's HTML report in Chromium: wide, narrow, light, dark
 	$(TEST_ENV) scripts/browse-report

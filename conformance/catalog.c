@@ -116,12 +116,26 @@ static const char *idle_selector(const struct catalog *catalog, const struct opt
     return NULL;
 }
 
+/* One schema for both roles: beside the scenarios, or beside those of servers. */
+static bool load_schema(struct catalog *catalog, const char *folder, char **error) {
+    char *beside = memory_format("%s/scenario.schema.json", folder);
+    char *other = access(beside, R_OK) == 0
+                      ? memory_copy_text(folder)
+                      : catalog_find_folder(NULL, "fixtures/scenarios", error);
+    bool ok = other != NULL && schema_set_load(catalog->schemas, other, error) &&
+              schema_set_resolves(catalog->schemas, error);
+    free(beside);
+    free(other);
+    return ok;
+}
+
 bool catalog_load(struct catalog *catalog, const struct options *options, char **error) {
     *catalog = (struct catalog){.schemas = schema_set_new()};
     *error = NULL;
-    char *folder = catalog_find_folder(options->scenarios, "fixtures/scenarios", error);
-    bool ok = folder != NULL && schema_set_load(catalog->schemas, folder, error) &&
-              schema_set_resolves(catalog->schemas, error);
+    bool is_client = strcmp(options->role, "client") == 0;
+    char *folder = catalog_find_folder(
+        options->scenarios, is_client ? "fixtures/client-scenarios" : "fixtures/scenarios", error);
+    bool ok = folder != NULL && load_schema(catalog, folder, error);
     if (ok)
         add_folder(catalog, folder);
     for (size_t i = 0; ok && i < options->selectors_len; i++)

@@ -9,24 +9,49 @@
 
 enum { READ_BYTES = 65536, READS_A_TURN_MAX = 64 };
 
+static struct connection *new_connection(const char *name, struct stream *stream,
+                                         struct endpoint *endpoint, const struct spec *spec,
+                                         struct transcript *transcript) {
+    struct connection *connection = memory_take(sizeof *connection);
+    connection->name = memory_copy_text(name);
+    connection->spec = spec;
+    connection->transcript = transcript;
+    connection->stream = stream;
+    connection->endpoint = endpoint;
+    connection->inbox = cJSON_CreateArray();
+    connection->pongs = cJSON_CreateArray();
+    connection->next_req = 1;
+    return connection;
+}
+
 struct connection *connection_open(const char *name, const struct stream_address *address,
                                    const struct handshake_request *request, const struct spec *spec,
                                    struct transcript *transcript, struct entropy *entropy) {
     struct stream *stream = stream_connect(address);
     if (stream == NULL)
         return NULL;
-    struct connection *connection = memory_take(sizeof *connection);
-    connection->name = memory_copy_text(name);
-    connection->spec = spec;
-    connection->transcript = transcript;
-    connection->stream = stream;
-    connection->endpoint = endpoint_new_client(entropy, request);
-    connection->inbox = cJSON_CreateArray();
-    connection->pongs = cJSON_CreateArray();
-    connection->next_req = 1;
+    struct connection *connection =
+        new_connection(name, stream, endpoint_new_client(entropy, request), spec, transcript);
     transcript_add(transcript, name, TRANSCRIPT_EVENT, "connects to %s:%s%s", address->host,
                    address->port, request->path);
     return connection;
+}
+
+struct connection *connection_accept(const char *name, int fd, const char *refusal,
+                                     struct guest *guest, const struct canary *canary,
+                                     const struct spec *spec, struct transcript *transcript) {
+    struct connection *connection =
+        new_connection(name, stream_adopt(fd), endpoint_new_server(), spec, transcript);
+    connection->guest = guest;
+    connection->canary = canary;
+    if (refusal != NULL)
+        endpoint_refuse(connection->endpoint, refusal);
+    transcript_add(transcript, name, TRANSCRIPT_EVENT, "the client connects");
+    return connection;
+}
+
+static const char *peer(const struct connection *connection) {
+    return connection->guest != NULL ? "client" : "server";
 }
 
 void connection_free(struct connection *connection) {
@@ -37,6 +62,9 @@ void connection_free(struct connection *connection) {
     cJSON_Delete(connection->inbox);
     cJSON_Delete(connection->pongs);
     watch_fini(&connection->watch);
+    if (connection->guest != NULL)
+        guest_fini(connection->guest);
+    free(connection->guest);
     free(connection->fault);
     free(connection->reset_reason);
     free(connection->name);
@@ -73,26 +101,61 @@ static void refuse(struct connection *connection, const char *requirement, const
 
 /* ---- What comes ------------------------------------------------------------------------------ */
 
+/* NULL, or what is wrong with a message that keeps its schema. */
+static const char *judge(struct connection *connection, const cJSON *message, size_t bytes,
+                         const char **requirement) {
+    return connection->guest != NULL
+               ? guest_received(connection->guest, message, bytes, requirement)
+               : watch_received(&connection->watch, message, bytes, requirement);
+}
+
+/* What a client must not tell anyone. */
+static void search(struct connection *connection, const struct bytes *text) {
+    const char *leaked =
+        connection->guest != NULL ? canary_find(connection->canary, text->at, text->len) : NULL;
+    if (leaked != NULL)
+        refuse(connection, "ASP-KEY-4", "the client sent what must never leave it: %s", leaked);
+}
+
 static void take_message(struct connection *connection, const struct bytes *text) {
     size_t at = 0;
     const char *wrong = json_strict_fault((const char *)text->at, text->len, &at);
+    search(connection, text);
     if (wrong != NULL) {
         refuse(connection, wrong == JSON_STRICT_NOTATION ? "ASP-JSON-2" : "ASP-JSON-1",
-               "the server sent JSON that is not strict: %s, at byte %zu of %.200s", wrong, at,
-               (const char *)text->at);
+               "the %s sent JSON that is not strict: %s, at byte %zu of %.200s", peer(connection),
+               wrong, at, (const char *)text->at);
         return;
     }
     cJSON *message = cJSON_ParseWithLength((const char *)text->at, text->len);
     struct schema_fault fault = {0};
     const char *requirement = NULL;
     transcript_add_message(connection->transcript, connection->name, TRANSCRIPT_RECEIVED, message);
-    if (!spec_check_message(connection->spec, message, &fault))
-        refuse(connection, "ASP-MSG-23", "a message from the server breaks its schema: %s %s",
-               *fault.pointer != '\0' ? fault.pointer : "it", fault.text);
-    else if ((wrong = watch_received(&connection->watch, message, text->len, &requirement)) != NULL)
+    bool keeps_schema = connection->guest != NULL
+                            ? spec_check_request(connection->spec, message, &fault)
+                            : spec_check_message(connection->spec, message, &fault);
+    if (!keeps_schema)
+        refuse(connection, "ASP-MSG-23", "a message from the %s breaks its schema: %s %s",
+               peer(connection), *fault.pointer != '\0' ? fault.pointer : "it", fault.text);
+    else if ((wrong = judge(connection, message, text->len, &requirement)) != NULL)
         refuse(connection, requirement, "%s", wrong);
     schema_fault_fini(&fault);
     cJSON_AddItemToArray(connection->inbox, message);
+}
+
+static void take_handshake(struct connection *connection, const struct endpoint_event *event) {
+    struct bytes offered = {0};
+    bool is_refused = event->kind == ENDPOINT_EVENT_REFUSED;
+    connection->http_status = is_refused && event->code == 0 ? -1 : event->code;
+    transcript_add(connection->transcript, connection->name, TRANSCRIPT_RECEIVED, "(HTTP %d)",
+                   event->code);
+    if (connection->guest == NULL)
+        return;
+    search(connection, &event->bytes);
+    if (!handshake_header(&event->bytes, event->bytes.len, "Sec-WebSocket-Protocol", &offered) ||
+        strstr((const char *)offered.at, HANDSHAKE_SUBPROTOCOL) == NULL)
+        refuse(connection, "ASP-WS-2", "the client does not offer " HANDSHAKE_SUBPROTOCOL);
+    bytes_fini(&offered);
 }
 
 static void take_pong(struct connection *connection, const struct bytes *payload) {
@@ -115,15 +178,14 @@ static void take_event(struct connection *connection, const struct endpoint_even
     switch (event->kind) {
     case ENDPOINT_EVENT_UPGRADED:
     case ENDPOINT_EVENT_REFUSED:
-        connection->http_status = event->code;
-        transcript_add(connection->transcript, connection->name, TRANSCRIPT_RECEIVED, "(HTTP %d)",
-                       event->code);
+        take_handshake(connection, event);
         break;
     case ENDPOINT_EVENT_TEXT:
         take_message(connection, &event->bytes);
         break;
     case ENDPOINT_EVENT_BINARY:
-        refuse(connection, "ASP-WS-20", "the server sent a binary message");
+        search(connection, &event->bytes);
+        refuse(connection, "ASP-WS-20", "the %s sent a binary message", peer(connection));
         break;
     case ENDPOINT_EVENT_PING:
         break;
@@ -136,7 +198,7 @@ static void take_event(struct connection *connection, const struct endpoint_even
     case ENDPOINT_EVENT_FAULT:
         /* a faulty answer to the handshake breaks what the step that connects cites */
         refuse(connection, connection->http_status != 0 ? "ASP-WS-1" : NULL,
-               "the server broke RFC 6455: %s", (const char *)event->bytes.at);
+               "the %s broke RFC 6455: %s", peer(connection), (const char *)event->bytes.at);
         break;
     }
 }
@@ -233,7 +295,10 @@ void connection_service(struct connection *connection) {
 void connection_send(struct connection *connection, const cJSON *message) {
     char *text = json_write(message);
     transcript_add_message(connection->transcript, connection->name, TRANSCRIPT_SENT, message);
-    watch_sent(&connection->watch, message);
+    if (connection->guest != NULL)
+        guest_sent(connection->guest, message);
+    else
+        watch_sent(&connection->watch, message);
     endpoint_send_text(connection->endpoint, text, strlen(text));
     free(text);
     connection_flush(connection);
@@ -260,11 +325,12 @@ void connection_drop(struct connection *connection, bool reset) {
 char *connection_describe_ending(const struct connection *connection) {
     switch (connection->ending) {
     case CONNECTION_CLOSED:
-        return memory_format("closed by the server with %d", connection->close_code);
+        return memory_format("closed by the %s with %d", peer(connection), connection->close_code);
     case CONNECTION_FIN:
-        return memory_copy_text("ended by the server without a close frame");
+        return memory_format("ended by the %s without a close frame", peer(connection));
     case CONNECTION_RESET:
-        return memory_format("reset or refused by the server (%s)", connection->reset_reason);
+        return memory_format("reset or refused by the %s (%s)", peer(connection),
+                             connection->reset_reason);
     case CONNECTION_DROPPED:
         return memory_copy_text("dropped by the scenario");
     case CONNECTION_LIVES:

@@ -1,12 +1,15 @@
 /*
  * One connection of a scenario: a stream and an endpoint, the messages that came and were not
- * expected yet, and how it ended. Every message from the server passes strict JSON, its schema and
- * the watch before it gets into the inbox.
+ * expected yet, and how it ended. The other side is the one under test: a server, or a client.
+ * Every message from it passes strict JSON, its schema and the watch (of a client: the guest book
+ * and the canary) before it gets into the inbox.
  */
 #ifndef CONFORM_CONNECTION_H
 #define CONFORM_CONNECTION_H
 
+#include "conformance/canary.h"
 #include "conformance/endpoint.h"
+#include "conformance/guest.h"
 #include "conformance/spec.h"
 #include "conformance/stream.h"
 #include "conformance/transcript.h"
@@ -35,6 +38,8 @@ struct connection {
     cJSON *pongs;       /* array of texts (base64url) */
     unsigned next_req;
     struct watch watch;
+    struct guest *guest;         /* NULL unless the other side is a client */
+    const struct canary *canary; /* with a guest */
     /* Something no server may do, whatever the scenario expects: it fails at once. */
     char *fault;
     const char *fault_requirement;
@@ -44,6 +49,11 @@ struct connection {
 struct connection *connection_open(const char *name, const struct stream_address *address,
                                    const struct handshake_request *request, const struct spec *spec,
                                    struct transcript *transcript, struct entropy *entropy);
+/* Wraps a connected socket of a client and answers its handshake, with `refusal` if that is not
+ * NULL. Takes the guest over, borrows the canary. */
+struct connection *connection_accept(const char *name, int fd, const char *refusal,
+                                     struct guest *guest, const struct canary *canary,
+                                     const struct spec *spec, struct transcript *transcript);
 void connection_free(struct connection *connection);
 
 /* poll(2) events to wait for; 0 when it is over or waits for nothing. */

@@ -27,6 +27,7 @@ struct endpoint {
     int message_opcode;  /* -1: none under way */
     uint64_t frame_left; /* payload still to come of the frame under way; BETWEEN_FRAMES */
     bool close_sent;
+    char *refusal; /* of a server: its answer to the handshake; NULL: 101 */
     struct endpoint_event *events;
     size_t events_len;
     size_t events_capacity;
@@ -81,12 +82,17 @@ struct endpoint *endpoint_new_server(void) {
     return endpoint_new(false);
 }
 
+void endpoint_refuse(struct endpoint *endpoint, const char *answer) {
+    endpoint->refusal = memory_copy_text(answer);
+}
+
 void endpoint_free(struct endpoint *endpoint) {
     if (endpoint == NULL)
         return;
     for (size_t i = 0; i < endpoint->events_len; i++)
         bytes_fini(&endpoint->events[i].bytes);
     free(endpoint->events);
+    free(endpoint->refusal);
     bytes_fini(&endpoint->input);
     bytes_fini(&endpoint->output);
     bytes_fini(&endpoint->message);
@@ -128,9 +134,10 @@ bool endpoint_next(struct endpoint *endpoint, struct endpoint_event *event) {
 /* ---- Handshake ------------------------------------------------------------------------------- */
 
 static void begin_frames(struct endpoint *endpoint, size_t head_len) {
+    emit(endpoint, ENDPOINT_EVENT_UPGRADED, 101, endpoint->input.at,
+         endpoint->client ? 0 : head_len);
     bytes_drop(&endpoint->input, head_len);
     endpoint->phase = PHASE_FRAMES;
-    emit(endpoint, ENDPOINT_EVENT_UPGRADED, 101, NULL, 0);
 }
 
 static void read_answer(struct endpoint *endpoint, size_t head_len) {
@@ -151,6 +158,12 @@ static void read_answer(struct endpoint *endpoint, size_t head_len) {
         begin_frames(endpoint, head_len);
 }
 
+static void refuse(struct endpoint *endpoint, size_t head_len) {
+    bytes_append(&endpoint->output, endpoint->refusal, strlen(endpoint->refusal));
+    emit(endpoint, ENDPOINT_EVENT_REFUSED, 0, endpoint->input.at, head_len);
+    endpoint->phase = PHASE_OVER;
+}
+
 static void read_head(struct endpoint *endpoint) {
     size_t head_len = handshake_head_len(&endpoint->input);
     if (head_len == 0 && endpoint->input.len > HANDSHAKE_HEAD_BYTES_MAX)
@@ -159,6 +172,8 @@ static void read_head(struct endpoint *endpoint) {
         return;
     if (endpoint->client)
         read_answer(endpoint, head_len);
+    else if (endpoint->refusal != NULL)
+        refuse(endpoint, head_len);
     else if (handshake_write_answer(&endpoint->input, head_len, &endpoint->output))
         begin_frames(endpoint, head_len);
     else

@@ -28,7 +28,7 @@ enum endpoint_opcode {
 };
 
 enum endpoint_event_kind {
-    ENDPOINT_EVENT_UPGRADED, /* the handshake succeeded */
+    ENDPOINT_EVENT_UPGRADED, /* the handshake succeeded; `bytes` is the head of a request */
     ENDPOINT_EVENT_REFUSED,  /* it did not: `code` is the HTTP status, `bytes` the head */
     ENDPOINT_EVENT_TEXT,     /* a whole message */
     ENDPOINT_EVENT_BINARY,
@@ -60,6 +60,8 @@ struct endpoint;
 struct endpoint *endpoint_new_client(struct entropy *entropy,
                                      const struct handshake_request *request);
 struct endpoint *endpoint_new_server(void);
+/* Of a server: answers the handshake with this text instead, and ends. To be called at first. */
+void endpoint_refuse(struct endpoint *endpoint, const char *answer);
 void endpoint_free(struct endpoint *endpoint);
 
 void endpoint_feed(struct endpoint *endpoint, const void *bytes, size_t len);

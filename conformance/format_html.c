@@ -85,7 +85,9 @@ static void write_summary(FILE *out, const cJSON *run) {
     }
     fprintf(out, "%.0f checks · %.2f s</p>\n", format_number(run, "checks"),
             format_number(run, "seconds"));
-    write_text(out, "<p class=\"dim meta\">server <code>", format_text(run, "server"), "</code>");
+    const char *role = *format_text(run, "client") != '\0' ? "client" : "server";
+    fprintf(out, "<p class=\"dim meta\">%s <code>", role);
+    write_text(out, "", format_text(run, role), "</code>");
     write_text(out, "<br>seed ", format_text(run, "seed"), "");
     write_text(out, " · athena-conform ", format_text(run, "version"), "");
     write_text(out, " · ", format_text(run, "protocol"), "</p>\n");

@@ -30,7 +30,7 @@ static int test_selected(const struct catalog *catalog, struct options *options,
     return status;
 }
 
-static int command_server(int argc, char **argv, const char *program) {
+static int command_test(int argc, char **argv, const char *program) {
     struct options options;
     struct catalog catalog = {0};
     char *error = NULL;
@@ -59,11 +59,12 @@ static int command_server(int argc, char **argv, const char *program) {
 static const struct {
     const char *name;
     int (*run)(int argc, char **argv, const char *program);
-} COMMANDS[] = {{"server", command_server}};
+} COMMANDS[] = {{"server", command_test}, {"client", command_test}};
 
 static void print_usage(FILE *out) {
     fputs(
         "usage: athena-conform server [OPTION]... [SCENARIO]...\n"
+        "       athena-conform client [OPTION]... [SCENARIO]...\n"
         "       athena-conform --version\n"
         "Tests implementations of the Athena Sync Protocol. Try 'athena-conform server --help'.\n",
         out);

@@ -13,7 +13,7 @@
 
 enum { TIMEOUT_MS_DEFAULT = 10000, JOBS_MAX = 64, JOBS_A_CPU = 4, REPEAT_MAX = 1000000 };
 
-static const char HELP[] =
+static const char HELP_SERVER[] =
     "usage: athena-conform server (--url URL | --exec COMMAND) [OPTION]... [SCENARIO]...\n"
     "\n"
     "Tells whether a server keeps the Athena Sync Protocol. SCENARIO is a name such as\n"
@@ -32,7 +32,21 @@ static const char HELP[] =
     "  --insecure            take any certificate\n"
     "  --header 'NAME: VALUE'  a further line for each handshake; may be repeated\n"
     "  --token TOKEN         the same as --header 'Authorization: Bearer TOKEN'\n"
+    "\n";
+
+static const char HELP_CLIENT[] =
+    "usage: athena-conform client --driver COMMAND [OPTION]... [SCENARIO]...\n"
     "\n"
+    "Tells whether a client keeps the Athena Sync Protocol, by being the server it talks to.\n"
+    "SCENARIO is a name such as resume/first-sync, a pattern such as 'resume/*', or the path of a\n"
+    "scenario file; none means all.\n"
+    "\n"
+    "The client\n"
+    "  --driver COMMAND      starts a driver, as spec/driver.md describes it: {dir} becomes its\n"
+    "                        folder, {key} the document secret, {url} the server's URL\n"
+    "\n";
+
+static const char HELP_COMMON[] =
     "What to run\n"
     "  --family NAME         only scenarios of one family\n"
     "  --requirement ID      only scenarios that cite it, for example ASP-PUSH-3\n"
@@ -61,7 +75,7 @@ static const char HELP[] =
 static enum options_result wrong(const char *format, const char *text) {
     fputs("athena-conform: ", stderr);
     fprintf(stderr, format, text);
-    fputs("\nTry 'athena-conform server --help'.\n", stderr);
+    fputs("\nTry 'athena-conform server --help' or 'athena-conform client --help'.\n", stderr);
     return OPTIONS_WRONG;
 }
 
@@ -90,6 +104,7 @@ static void add_header(struct options *options, const char *name, const char *va
 enum {
     OPT_URL = 256,
     OPT_EXEC,
+    OPT_DRIVER,
     OPT_UNIX,
     OPT_AUTHORITY,
     OPT_CA,
@@ -116,6 +131,7 @@ enum {
 static const struct option LONG_OPTIONS[] = {
     {"url", required_argument, NULL, OPT_URL},
     {"exec", required_argument, NULL, OPT_EXEC},
+    {"driver", required_argument, NULL, OPT_DRIVER},
     {"unix", required_argument, NULL, OPT_UNIX},
     {"authority", required_argument, NULL, OPT_AUTHORITY},
     {"ca", required_argument, NULL, OPT_CA},
@@ -144,6 +160,8 @@ static const char **text_option(struct options *options, int option) {
     switch (option) {
     case OPT_URL:
         return &options->target.url;
+    case OPT_DRIVER:
+        return &options->driver;
     case OPT_EXEC:
         return &options->target.command;
     case OPT_UNIX:
@@ -242,16 +260,32 @@ static enum options_result read_value(struct options *options, int option, const
     }
 }
 
-static void set_defaults(struct options *options) {
+static void set_defaults(struct options *options, const char *role) {
     long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-    *options = (struct options){.timeout_ms = TIMEOUT_MS_DEFAULT, .repeat = 1};
+    *options = (struct options){.role = role, .timeout_ms = TIMEOUT_MS_DEFAULT, .repeat = 1};
     options->jobs = (int)(cpus < 1 ? 1 : cpus) * JOBS_A_CPU;
     if (options->jobs > JOBS_MAX)
         options->jobs = JOBS_MAX;
 }
 
-static enum options_result check(struct options *options) {
+static enum options_result check_client(struct options *options) {
     const struct target_options *target = &options->target;
+    if (options->driver == NULL && !options->list)
+        return wrong("%s", "which client? Give --driver");
+    if (target->url != NULL || target->command != NULL || target->unix_path != NULL ||
+        target->authority != NULL || target->headers != NULL || target->tls.ca_file != NULL)
+        return wrong("%s", "a client has only --driver: the harness is its server");
+    if (options->driver != NULL && strstr(options->driver, "{url}") == NULL)
+        return wrong("--driver '%s' has no {url}", options->driver);
+    if (!options->seed_given)
+        options->seed = randombytes_random();
+    return OPTIONS_RUN;
+}
+
+static enum options_result check_server(struct options *options) {
+    const struct target_options *target = &options->target;
+    if (options->driver != NULL)
+        return wrong("%s", "--driver is for clients");
     bool has_address = target->url != NULL || target->unix_path != NULL;
     if (!has_address && target->command == NULL && !options->list)
         return wrong("%s", "which server? Give --url, --unix or --exec");
@@ -267,14 +301,15 @@ static enum options_result check(struct options *options) {
 
 enum options_result options_read(struct options *options, int argc, char **argv) {
     int option;
-    set_defaults(options);
+    set_defaults(options, argv[0]);
     optind = 1;
     opterr = 0; /* its messages would name the subcommand as the program */
     while ((option = getopt_long(argc, argv, "h", LONG_OPTIONS, NULL)) != -1) {
         const char **text = text_option(options, option);
         enum options_result result = OPTIONS_RUN;
         if (option == OPT_HELP || option == 'h') {
-            fputs(HELP, stdout);
+            fputs(strcmp(options->role, "client") == 0 ? HELP_CLIENT : HELP_SERVER, stdout);
+            fputs(HELP_COMMON, stdout);
             return OPTIONS_DONE;
         }
         if (text != NULL)
@@ -291,7 +326,7 @@ enum options_result options_read(struct options *options, int argc, char **argv)
             return wrong("%s", "more than 64 scenarios named");
         options->selectors[options->selectors_len++] = argv[optind];
     }
-    return check(options);
+    return strcmp(options->role, "client") == 0 ? check_client(options) : check_server(options);
 }
 
 void options_fini(struct options *options) {

@@ -1,4 +1,4 @@
-/* The command line of `athena-conform server`. */
+/* The command line of `athena-conform server` and `athena-conform client`. */
 #ifndef CONFORM_OPTIONS_H
 #define CONFORM_OPTIONS_H
 
@@ -8,6 +8,8 @@
 enum { OPTIONS_SELECTORS_MAX = 64, OPTIONS_REPORTS_MAX = 8 };
 
 struct options {
+    const char *role;   /* "server" or "client": what is under test */
+    const char *driver; /* the command of a client; NULL unless that is the role */
     struct target_options target;
     const char *scenarios; /* folder, or NULL: the one beside the program */
     const char *spec;      /* likewise */
@@ -36,7 +38,8 @@ struct options {
 
 enum options_result { OPTIONS_RUN, OPTIONS_DONE, OPTIONS_WRONG };
 
-/* Reads everything after "server". Prints help (OPTIONS_DONE) or what is wrong with it. */
+/* argv[0] is the role; reads everything after it. Prints help (OPTIONS_DONE) or what is wrong with
+ * it. */
 enum options_result options_read(struct options *options, int argc, char **argv);
 void options_fini(struct options *options);
 

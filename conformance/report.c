@@ -41,8 +41,8 @@ void report_begin(struct report *report, const struct options *options, const st
     fprintf(report->out, "athena-conform %s: %zu scenarios, ", ATHENA_VERSION, scenarios);
     if (options->repeat > 1)
         fprintf(report->out, "%d times, ", options->repeat);
-    fprintf(report->out, "seed %llu, server %s\n", (unsigned long long)options->seed,
-            target_name(&options->target));
+    fprintf(report->out, "seed %llu, %s %s\n", (unsigned long long)options->seed, options->role,
+            options->driver != NULL ? options->driver : target_name(&options->target));
 }
 
 /* ---- One scenario ---------------------------------------------------------------------------- */
@@ -86,7 +86,8 @@ static char *replay_text(const struct report *report, const struct scenario *sce
     FILE *out = open_memstream(&text, &len);
     if (out == NULL)
         return memory_copy_text("");
-    fprintf(out, "%s server", report->program);
+    fprintf(out, "%s %s", report->program, report->options->role);
+    print_option(out, "--driver", report->options->driver);
     print_option(out, "--url", target->url);
     print_option(out, "--exec", target->command);
     print_option(out, "--unix", target->unix_path);
@@ -140,7 +141,7 @@ static void print_transcript(const struct report *report, const struct verdict *
     }
     fputs(paint(report, PLAIN), report->out);
     if (verdict->server_log != NULL && *verdict->server_log != '\0') {
-        fputs("    the server printed:\n", report->out);
+        fprintf(report->out, "    the %s printed:\n", report->options->role);
         print_indented(report, verdict->server_log);
     }
 }

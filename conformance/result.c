@@ -23,7 +23,7 @@ cJSON *result_begin(const struct options *options, cJSON *requirements) {
     cJSON_AddStringToObject(run, "suite", "athena-conform");
     cJSON_AddStringToObject(run, "version", ATHENA_VERSION);
     cJSON_AddStringToObject(run, "protocol", "athena-sync.v1");
-    add_text(run, "server", target_name(target));
+    add_text(run, options->role, options->driver != NULL ? options->driver : target_name(target));
     cJSON_AddStringToObject(run, "seed", seed); /* a text: it may be above 2^53 */
     cJSON_AddObjectToObject(run, "counts");
     cJSON_AddArrayToObject(run, "troubles");

@@ -10,9 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { STEP_TABLES_LEN = 3 };
-static const struct step_kind *const STEP_TABLES[STEP_TABLES_LEN] = {STEPS_WIRE, STEPS_SYNC,
-                                                                     STEPS_FLOW};
+enum { STEP_TABLES_LEN = 5 };
+static const struct step_kind *const STEP_TABLES[STEP_TABLES_LEN] = {
+    STEPS_WIRE, STEPS_SYNC, STEPS_FLOW, STEPS_DEVICE, STEPS_HOST};
 
 /* ---- Verdicts -------------------------------------------------------------------------------- */
 
@@ -123,9 +123,8 @@ enum progress run_compare(struct run *run, const cJSON *expected, const cJSON *r
     return STEP_FAILED;
 }
 
-enum progress run_unsupported(struct run *run) {
-    conclude(run, VERDICT_UNSUPPORTED, NULL,
-             memory_format("the server does not offer %s", run->scenario->profile));
+enum progress run_unsupported(struct run *run, const char *why) {
+    conclude(run, VERDICT_UNSUPPORTED, NULL, memory_copy_text(why));
     return STEP_FAILED;
 }
 
@@ -253,9 +252,13 @@ static void pause_run(struct run *run) {
     int64_t start_us = clock_now_us();
     char *step = match_brief(written_step(run));
     fprintf(stderr, "before %s:%u  %s\n", run->scenario->path, run->pause_before, step);
-    if (target_pid(run->target) > 0)
+    if (run->target != NULL && target_pid(run->target) > 0)
         fprintf(stderr, "the server is process %d, ", (int)target_pid(run->target));
-    fprintf(stderr, "at %s: Enter goes on ", target_url(run->target)->authority);
+    for (size_t i = 0; run->lab != NULL && i < run->lab->devices_len; i++)
+        fprintf(stderr, "%s is process %d, ", run->lab->devices[i]->name,
+                (int)run->lab->devices[i]->pid);
+    fprintf(stderr, "at %s: Enter goes on ",
+            run->lab != NULL ? run->lab->authority : target_url(run->target)->authority);
     free(step);
     run->pause_before = 0;
     for (int ch = 0; ch != '\n' && ch != EOF;)
@@ -302,7 +305,10 @@ static bool find_fault(struct run *run) {
             return true;
         }
     }
-    return false;
+    const char *fault = run->lab != NULL ? lab_fault(run->lab) : NULL;
+    if (fault != NULL)
+        run_fail(run, NULL, "%s", fault);
+    return fault != NULL;
 }
 
 enum progress task_advance(struct run *run, struct task *task) {
@@ -325,7 +331,7 @@ enum progress task_advance(struct run *run, struct task *task) {
 
 /* Waits until some connection can move bytes, and moves them. */
 static bool wait_and_move(struct run *run) {
-    struct pollfd fds[RUN_CONNECTIONS_MAX + 1];
+    struct pollfd fds[RUN_CONNECTIONS_MAX + LAB_DEVICES_MAX + 2];
     struct connection *polled[RUN_CONNECTIONS_MAX];
     nfds_t len = 0;
     for (size_t i = 0; i < run->connections_len; i++) {
@@ -338,7 +344,8 @@ static bool wait_and_move(struct run *run) {
     }
     fds[len] = (struct pollfd){.fd = run->owns_server ? target_fd(run->target) : -1,
                                .events = POLLIN}; /* wakes a step that waits for its end */
-    if (poll(fds, len + 1, clock_left_ms(run->deadline_us)) <= 0 &&
+    nfds_t all = len + 1 + (run->lab != NULL ? lab_poll(run->lab, fds + len + 1) : 0);
+    if (poll(fds, all, clock_left_ms(run->deadline_us)) <= 0 &&
         clock_left_ms(run->deadline_us) == 0) {
         run_fail(run, NULL, "waited %.1f s in vain for %s", run->timeout_ms / 1000.0,
                  run->waits_for != NULL ? run->waits_for : "an event");
@@ -347,6 +354,8 @@ static bool wait_and_move(struct run *run) {
     for (nfds_t i = 0; i < len; i++)
         if (fds[i].revents != 0)
             connection_service(polled[i]);
+    if (run->lab != NULL)
+        lab_service(run->lab);
     return true;
 }
 
@@ -371,6 +380,8 @@ static void add_evidence(struct run *run) {
         free(death);
         run->verdict.server_log = target_log_tail(run->target);
     }
+    if (run->lab != NULL && run->lab->devices_len > 0 && run->verdict.status != VERDICT_PASS)
+        run->verdict.server_log = driver_log_tail(run->lab->devices[0]);
     run->verdict.transcript = transcript_tail(&run->transcript, RUN_TRANSCRIPT_LINES);
 }
 
@@ -379,6 +390,7 @@ static void run_fini(struct run *run) {
     for (size_t i = 0; i < run->connections_len; i++)
         connection_free(run->connections[i]);
     cJSON_Delete(run->scope.variables);
+    lab_free(run->lab);
     transcript_fini(&run->transcript);
     free(run->waits_for);
 }
@@ -397,7 +409,14 @@ struct verdict run_scenario(const struct scenario *scenario, const struct run_op
     run->scope = (struct scope){cJSON_CreateObject(), &run->entropy};
     transcript_init(&run->transcript);
     task_begin(&run->task, NULL, cJSON_GetObjectItem(scenario->json, "steps"));
-    play(run);
+    char *error = NULL;
+    if (options->driver != NULL)
+        run->lab = lab_new(options->driver, options->folder, &error);
+    if (error != NULL)
+        run_broken(run, "%s", error);
+    else
+        play(run);
+    free(error);
     add_evidence(run);
     run_fini(run);
     struct verdict verdict = run->verdict;

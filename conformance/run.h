@@ -12,6 +12,7 @@
 #define CONFORM_RUN_H
 
 #include "conformance/connection.h"
+#include "conformance/lab.h"
 #include "conformance/scenario.h"
 #include "conformance/target.h"
 #include "conformance/value.h"
@@ -44,8 +45,9 @@ struct task {
 struct run {
     const struct scenario *scenario;
     const struct spec *spec;
-    struct target *target;
-    bool owns_server; /* may stop and kill it */
+    struct target *target; /* NULL when clients are under test */
+    struct lab *lab;       /* NULL when the server is */
+    bool owns_server;      /* may stop and kill it */
     int64_t deadline_us;
     unsigned pause_before; /* as in run_options, until it was */
     int timeout_ms;
@@ -63,6 +65,8 @@ struct run {
 
 struct run_options {
     const struct spec *spec;
+    const char *driver;    /* the command of a client under test; NULL: the server is */
+    const char *folder;    /* where devices keep their data */
     struct target *target; /* started, unless the scenario needs exec and starts it itself */
     bool owns_server;
     uint64_t seed;
@@ -83,7 +87,9 @@ struct step_kind {
     step_function *advance;
     bool lazy; /* its values are not computed before it begins: it holds steps */
 };
-extern const struct step_kind STEPS_WIRE[], STEPS_SYNC[], STEPS_FLOW[]; /* end with verb NULL */
+/* They end with verb NULL. */
+extern const struct step_kind STEPS_WIRE[], STEPS_SYNC[], STEPS_FLOW[], STEPS_DEVICE[],
+    STEPS_HOST[];
 
 /* Ends the run: the server broke the step's requirement (`requirement` NULL: the one the step or
  * the scenario cites). Both return STEP_FAILED. */
@@ -96,8 +102,8 @@ enum progress run_fail_values(struct run *run, const cJSON *expected, const cJSO
  * or ends the run with what differs in `what` ("the reply"). */
 enum progress run_compare(struct run *run, const cJSON *expected, const cJSON *received,
                           const char *what);
-/* Ends the run: the server does not offer the scenario's extension. */
-enum progress run_unsupported(struct run *run);
+/* Ends the run: what the scenario tests is not offered, as `why` says. */
+enum progress run_unsupported(struct run *run, const char *why);
 /* Ends the run: the scenario is wrong. */
 enum progress run_broken(struct run *run, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
@@ -109,6 +115,13 @@ enum progress run_checked(struct run *run);
 
 /* The connection that the step's member `name` names; NULL after run_broken. */
 struct connection *run_connection(struct run *run, const struct frame *frame, const char *member);
+/* The document that the member names; where clients are under test, "doc" when it names none. NULL
+ * after run_broken. */
+const cJSON *run_document(struct run *run, const struct frame *frame, const char *member);
+/* The device that the member names, or the only one; NULL after run_broken. */
+struct driver *run_device(struct run *run, const struct frame *frame, const char *member);
+/* STEP_WAITS for something of the device while it runs; else ends the run. */
+enum progress run_fail_if_ended(struct run *run, const struct driver *device, const char *what);
 struct connection *run_find_connection(const struct run *run, const char *name);
 /* Takes the place of one with the same name. */
 void run_add_connection(struct run *run, struct connection *connection);

@@ -18,6 +18,7 @@ struct spec {
     struct sentence *sentences;
     size_t sentences_len;
     struct schema_set *schemas;
+    struct schema_set *driver_schemas;
 };
 
 /* A requirement is a list item "- [ID] text" that ends at an empty line or at the next item. */
@@ -58,15 +59,20 @@ static void collect_sentences(struct spec *spec, const char *text) {
 static bool load(struct spec *spec, const char *folder, char **error) {
     char *text_path = memory_format("%s/%s", folder, TEXT_NAME);
     char *schemas_path = memory_format("%s/schemas", folder);
+    char *driver_path = memory_format("%s/schemas/driver", folder);
     char *text = file_read(text_path, error);
+    spec->driver_schemas = schema_set_new();
     spec->schemas = schema_set_new();
     if (text != NULL)
         collect_sentences(spec, text);
     bool ok = text != NULL && schema_set_load(spec->schemas, schemas_path, error) &&
-              schema_set_resolves(spec->schemas, error);
+              schema_set_resolves(spec->schemas, error) &&
+              schema_set_load(spec->driver_schemas, driver_path, error) &&
+              schema_set_resolves(spec->driver_schemas, error);
     free(text);
     free(text_path);
     free(schemas_path);
+    free(driver_path);
     return ok;
 }
 
@@ -88,6 +94,7 @@ void spec_free(struct spec *spec) {
     }
     free(spec->sentences);
     schema_set_free(spec->schemas);
+    schema_set_free(spec->driver_schemas);
     free(spec);
 }
 
@@ -98,9 +105,6 @@ const char *spec_sentence(const struct spec *spec, const char *requirement) {
     return NULL;
 }
 
-static const char *const FROM_SERVER[] = {"welcome", "opened",  "listed", "got",
-                                          "pushed",  "changed", "closed", "error"};
-
 cJSON *spec_sentences(const struct spec *spec) {
     cJSON *all = cJSON_CreateObject();
     for (size_t i = 0; i < spec->sentences_len; i++)
@@ -108,11 +112,16 @@ cJSON *spec_sentences(const struct spec *spec) {
     return all;
 }
 
-bool spec_check_message(const struct spec *spec, const cJSON *message, struct schema_fault *fault) {
+static const char *const FROM_SERVER[] = {"welcome", "opened", "listed", "got", "pushed",
+                                          "changed", "closed", "error",  NULL};
+static const char *const FROM_CLIENT[] = {"open", "list", "get", "push", "close", NULL};
+
+static bool check_message(const struct spec *spec, const cJSON *message, const char *const types[],
+                          const char *side, struct schema_fault *fault) {
     const char *type = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(message, "type"));
     *fault = (struct schema_fault){0};
-    for (size_t i = 0; i < sizeof FROM_SERVER / sizeof *FROM_SERVER && type != NULL; i++) {
-        if (strcmp(FROM_SERVER[i], type) != 0)
+    for (size_t i = 0; types[i] != NULL && type != NULL; i++) {
+        if (strcmp(types[i], type) != 0)
             continue;
         char *name = memory_format("%s.schema.json", type);
         const cJSON *schema = schema_set_find(spec->schemas, name);
@@ -120,6 +129,25 @@ bool spec_check_message(const struct spec *spec, const cJSON *message, struct sc
         return schema != NULL && schema_check(spec->schemas, schema, schema, message, fault);
     }
     fault->pointer = memory_copy_text("/type");
-    fault->text = memory_format("\"%s\" is no type that a server sends", type != NULL ? type : "");
+    fault->text =
+        memory_format("\"%s\" is no type that a %s sends", type != NULL ? type : "", side);
     return false;
+}
+
+bool spec_check_message(const struct spec *spec, const cJSON *message, struct schema_fault *fault) {
+    return check_message(spec, message, FROM_SERVER, "server", fault);
+}
+
+bool spec_check_request(const struct spec *spec, const cJSON *message, struct schema_fault *fault) {
+    return check_message(spec, message, FROM_CLIENT, "client", fault);
+}
+
+bool spec_check_event(const struct spec *spec, const cJSON *event, struct schema_fault *fault) {
+    const cJSON *root = schema_set_find(spec->driver_schemas, "event.schema.json");
+    const char *name = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(event, "event"));
+    const cJSON *schema =
+        name != NULL ? cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItem(root, "$defs"), name)
+                     : root;
+    *fault = (struct schema_fault){0};
+    return schema == NULL || schema_check(spec->driver_schemas, root, schema, event, fault);
 }

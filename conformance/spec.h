@@ -16,6 +16,9 @@ const char *spec_sentence(const struct spec *spec, const char *requirement);
 /* All of them, an object of id and sentence in the order of the text; cJSON_Delete it. */
 cJSON *spec_sentences(const struct spec *spec);
 
+/* Checks one request from a client, and one line from a driver, against their schemas. */
+bool spec_check_request(const struct spec *spec, const cJSON *message, struct schema_fault *fault);
+bool spec_check_event(const struct spec *spec, const cJSON *event, struct schema_fault *fault);
 /* Checks one message from a server against the schema of its type. */
 bool spec_check_message(const struct spec *spec, const cJSON *message, struct schema_fault *fault);
 

@@ -27,9 +27,9 @@ static enum progress step_document(struct run *run, struct task *task, struct fr
     return STEP_DONE;
 }
 
-/* The variable that the step's member names must be a document. */
-static const cJSON *find_document(struct run *run, const struct frame *frame, const char *member) {
-    const char *name = step_text(frame, member);
+const cJSON *run_document(struct run *run, const struct frame *frame, const char *member) {
+    const char *given = step_text(frame, member);
+    const char *name = given != NULL || run->lab == NULL ? given : "doc";
     const cJSON *document = name != NULL ? value_find(&run->scope, name) : NULL;
     if (cJSON_IsString(cJSON_GetObjectItemCaseSensitive(document, "secret")))
         return document;
@@ -52,6 +52,8 @@ static char *seal(struct run *run, const cJSON *document, const char *id, size_t
     uint8_t *plain = memory_take(plain_bytes);
     entropy_fill(&run->entropy, plain, plain_bytes);
     document_seal(&keys, id, plain, plain_bytes, &sealed);
+    if (run->lab != NULL)
+        lab_note_plain(run->lab, doc_id(document), id, plain, plain_bytes);
     char *text = base64url_encode(sealed.at, sealed.len);
     bytes_fini(&sealed);
     free(plain);
@@ -93,7 +95,7 @@ static enum progress step_change(struct run *run, struct task *task, struct fram
     (void)task;
     const cJSON *names = step_member(frame, "change");
     const cJSON *name;
-    const cJSON *document = find_document(run, frame, "of");
+    const cJSON *document = run_document(run, frame, "of");
     if (document == NULL)
         return STEP_FAILED;
     if (cJSON_IsString(names))
@@ -106,7 +108,7 @@ static enum progress step_change(struct run *run, struct task *task, struct fram
 /* {"changes": "many", "of": "doc", "count": 250}: an array of changes. */
 static enum progress step_changes(struct run *run, struct task *task, struct frame *frame) {
     (void)task;
-    const cJSON *document = find_document(run, frame, "of");
+    const cJSON *document = run_document(run, frame, "of");
     if (document == NULL)
         return STEP_FAILED;
     cJSON *changes = cJSON_CreateArray();
@@ -216,7 +218,7 @@ static enum progress expand_request(struct run *run, struct task *task, struct f
 static enum progress step_open(struct run *run, struct task *task, struct frame *frame) {
     const char *doc = step_text(frame, "open");
     const char *on = step_text(frame, "on");
-    const cJSON *document = find_document(run, frame, "open");
+    const cJSON *document = run_document(run, frame, "open");
     const cJSON *holds = step_member(frame, "holds");
     if (frame->memo != NULL || document == NULL)
         return document != NULL ? STEP_DONE : STEP_FAILED;
@@ -241,7 +243,7 @@ static enum progress step_open(struct run *run, struct task *task, struct frame 
  * "rejected" ({"index", "code"}) say otherwise. */
 static enum progress step_push(struct run *run, struct task *task, struct frame *frame) {
     char *error = NULL;
-    const cJSON *document = find_document(run, frame, "to");
+    const cJSON *document = run_document(run, frame, "to");
     if (frame->memo != NULL || document == NULL)
         return document != NULL ? STEP_DONE : STEP_FAILED;
     cJSON *changes = value_flatten_changes(step_member(frame, "push"), &error);
@@ -376,7 +378,7 @@ static enum progress step_read(struct run *run, struct task *task, struct frame 
     (void)task;
     enum progress progress = STEP_DONE;
     struct connection *connection = run_connection(run, frame, "on");
-    const cJSON *document = find_document(run, frame, "read");
+    const cJSON *document = run_document(run, frame, "read");
     if (connection == NULL || document == NULL)
         return STEP_FAILED;
     if (frame->memo == NULL)
@@ -411,7 +413,7 @@ static enum progress take_live(struct run *run, struct frame *frame, const cJSON
     const char *order = step_text(frame, "order");
     const char *save = step_text(frame, "save");
     const cJSON *doc = cJSON_GetObjectItemCaseSensitive(message, "doc");
-    const cJSON *document = find_document(run, frame, "of");
+    const cJSON *document = run_document(run, frame, "of");
     if (document == NULL)
         return STEP_FAILED;
     if (!cJSON_IsString(doc) || strcmp(doc->valuestring, doc_id(document)) != 0 ||
@@ -436,7 +438,7 @@ static enum progress step_live(struct run *run, struct task *task, struct frame 
     (void)task;
     char *error = NULL;
     struct connection *connection = run_connection(run, frame, "on");
-    const cJSON *document = find_document(run, frame, "of");
+    const cJSON *document = run_document(run, frame, "of");
     if (connection == NULL || document == NULL)
         return STEP_FAILED;
     if (frame->memo == NULL)
@@ -478,7 +480,7 @@ static enum progress step_quiet(struct run *run, struct task *task, struct frame
     const char *save =
         step_text(frame, "save") != NULL ? step_text(frame, "save") : "marker_change";
     const cJSON *names = step_member(frame, "quiet");
-    const cJSON *document = find_document(run, frame, "of");
+    const cJSON *document = run_document(run, frame, "of");
     const struct connection *marker = run_find_connection(run, "marker");
     if (frame->memo != NULL || document == NULL)
         return document != NULL ? STEP_DONE : STEP_FAILED;

@@ -67,6 +67,13 @@ static bool offers(const cJSON *welcome, const char *profile) {
     return strcmp(profile, "core") == 0;
 }
 
+static enum progress refuse_profile(struct run *run) {
+    char *why = memory_format("the server does not offer %s", run->scenario->profile);
+    enum progress progress = run_unsupported(run, why);
+    free(why);
+    return progress;
+}
+
 static enum progress take_welcome(struct run *run, struct frame *frame,
                                   struct connection *connection) {
     cJSON *welcome = connection_take_next(connection);
@@ -79,7 +86,7 @@ static enum progress take_welcome(struct run *run, struct frame *frame,
     cJSON_AddStringToObject(expected, "type", "welcome");
     enum progress progress = run_compare(run, expected, welcome, "the first message");
     if (progress == STEP_DONE && !offers(welcome, run->scenario->profile))
-        progress = run_unsupported(run);
+        progress = refuse_profile(run);
     cJSON_Delete(expected);
     cJSON *variable = cJSON_CreateObject();
     cJSON_AddItemToObject(
@@ -182,6 +189,12 @@ static void read_payload(const cJSON *frame, struct bytes *out) {
     }
 }
 
+/* A client masks, a server does not. */
+static bool is_masked(const struct connection *connection, const cJSON *described) {
+    const cJSON *masked = cJSON_GetObjectItem(described, "masked");
+    return masked != NULL ? cJSON_IsTrue(masked) : connection->guest == NULL;
+}
+
 static bool send_frame(struct run *run, struct connection *connection, const cJSON *described) {
     struct bytes payload = {0};
     read_payload(described, &payload);
@@ -191,7 +204,7 @@ static bool send_frame(struct run *run, struct connection *connection, const cJS
                              ? cJSON_GetObjectItem(described, "rsv")->valueint
                              : 0),
         .opcode = frame_opcode(described),
-        .masked = !cJSON_IsFalse(cJSON_GetObjectItem(described, "masked")),
+        .masked = is_masked(connection, described),
         .payload = payload.at,
         .len = payload.len};
     bool fits = frame.opcode < ENDPOINT_CLOSE || frame.len <= CONTROL_BYTES_MAX;
@@ -233,7 +246,10 @@ static enum progress step_send_fragmented(struct run *run, struct task *task, st
     char *text = json_write(step_member(frame, "send_fragmented"));
     size_t len = strlen(text);
     size_t pieces = (size_t)step_number(frame, "pieces", 2);
-    watch_sent(&connection->watch, step_member(frame, "send_fragmented"));
+    if (connection->guest != NULL)
+        guest_sent(connection->guest, step_member(frame, "send_fragmented"));
+    else
+        watch_sent(&connection->watch, step_member(frame, "send_fragmented"));
     transcript_add(&run->transcript, connection->name, TRANSCRIPT_SENT,
                    "(%zu bytes in %zu frames) %.60s", len, pieces, text);
     for (size_t i = 0; i < pieces; i++) {
@@ -241,11 +257,14 @@ static enum progress step_send_fragmented(struct run *run, struct task *task, st
         const struct endpoint_frame piece = {.fin = i + 1 == pieces,
                                              .opcode =
                                                  i == 0 ? ENDPOINT_TEXT : ENDPOINT_CONTINUATION,
-                                             .masked = true,
+                                             .masked = connection->guest == NULL,
                                              .payload = text + from,
                                              .len = len * (i + 1) / pieces - from};
-        const struct endpoint_frame ping = {
-            .fin = true, .opcode = ENDPOINT_PING, .masked = true, .payload = "between", .len = 7};
+        const struct endpoint_frame ping = {.fin = true,
+                                            .opcode = ENDPOINT_PING,
+                                            .masked = connection->guest == NULL,
+                                            .payload = "between",
+                                            .len = 7};
         endpoint_send_frame(connection->endpoint, &piece);
         if (step_flag(frame, "pings") && !piece.fin)
             endpoint_send_frame(connection->endpoint, &ping);
@@ -437,11 +456,12 @@ static void send_ping(struct run *run, struct frame *frame, struct connection *c
     frame->memo = cJSON_CreateString(text);
     free(text);
     transcript_add(&run->transcript, connection->name, TRANSCRIPT_SENT, "(ping)");
-    endpoint_send_frame(connection->endpoint, &(struct endpoint_frame){.fin = true,
-                                                                       .opcode = ENDPOINT_PING,
-                                                                       .masked = true,
-                                                                       .payload = payload,
-                                                                       .len = sizeof payload});
+    endpoint_send_frame(connection->endpoint,
+                        &(struct endpoint_frame){.fin = true,
+                                                 .opcode = ENDPOINT_PING,
+                                                 .masked = connection->guest == NULL,
+                                                 .payload = payload,
+                                                 .len = sizeof payload});
     connection_flush(connection);
 }
 

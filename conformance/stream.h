@@ -40,6 +40,8 @@ struct stream_address {
 bool stream_accepts(const struct stream_address *address);
 /* Starts connecting. NULL with errno set when that fails at once. Caller frees. */
 struct stream *stream_connect(const struct stream_address *address);
+/* Listens on a port of 127.0.0.1 that the system chooses; -1 with errno. The caller closes it. */
+int stream_listen(uint16_t *port);
 /* Wraps a connected socket, which the stream then owns. */
 struct stream *stream_adopt(int fd);
 /* Bytes moved (> 0) or an enum stream_result. */

@@ -4,6 +4,7 @@
 #include "conformance/file.h"
 #include "conformance/memory.h"
 #include "conformance/printable.h"
+#include "conformance/process.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -41,19 +42,6 @@ static char *path_in(const struct target *target, const char *prefix, const char
     return memory_format("%s/%s%s", target->folder, prefix, name);
 }
 
-/* `template` with every `name` replaced. */
-static char *substitute(const char *template, const char *name, const char *value) {
-    struct bytes out = {0};
-    const char *found;
-    while ((found = strstr(template, name)) != NULL) {
-        bytes_append(&out, template, (size_t)(found - template));
-        bytes_append(&out, value, strlen(value));
-        template = found + strlen(name);
-    }
-    bytes_append(&out, template, strlen(template) + 1);
-    return (char *)out.at;
-}
-
 /* A port that nothing listens on now. The server binds it a moment later: a collision is possible
  * and shows as a server that ends at once, which target_start answers with another port. */
 static bool find_free_port(char port[static 6]) {
@@ -80,7 +68,7 @@ static bool choose_url(struct target *target, char **error) {
     if (template == NULL)
         template =
             target->options->unix_path != NULL ? "ws://localhost/" : "ws://127.0.0.1:{port}/";
-    char *url = substitute(template, "{port}", port);
+    char *url = process_fill_in(template, "{port}", port);
     bool ok = url_parse(url, &target->url, &reason);
     if (!ok)
         *error = memory_format("%s is no address of a server: %s", url, reason);
@@ -106,7 +94,7 @@ static bool choose_path(struct target *target, char **error) {
     if (template == NULL)
         return true;
     char *data = target->folder != NULL ? path_in(target, "data", "") : memory_copy_text("{dir}");
-    target->path = substitute(template, "{dir}", data);
+    target->path = process_fill_in(template, "{dir}", data);
     free(data);
     if (strlen(target->path) < sizeof limit.sun_path)
         return true;
@@ -163,9 +151,9 @@ static bool spawn(struct target *target, char **error) {
     char *log = path_in(target, "server.log", "");
     char quota[24];
     snprintf(quota, sizeof quota, "%llu", (unsigned long long)target->quota_bytes);
-    char *with_port = substitute(target->options->command, "{port}", target->url.port);
-    char *with_dir = substitute(with_port, "{dir}", data);
-    char *with_quota = substitute(with_dir, "{quota}", quota);
+    char *with_port = process_fill_in(target->options->command, "{port}", target->url.port);
+    char *with_dir = process_fill_in(with_port, "{dir}", data);
+    char *with_quota = process_fill_in(with_dir, "{quota}", quota);
     char *command = memory_format("exec %s", with_quota);
     target->pid = fork();
     if (target->pid == 0)
@@ -202,17 +190,11 @@ static bool reap(struct target *target, int64_t deadline_us, int *status) {
     return true;
 }
 
-static char *describe_status(int status) {
-    if (WIFSIGNALED(status))
-        return memory_format("signal %d (%s)", WTERMSIG(status), strsignal(WTERMSIG(status)));
-    return memory_format("exit status %d", WEXITSTATUS(status));
-}
-
 char *target_describe_death(struct target *target) {
     int status = 0;
     if (target->pid == 0 || !reap(target, 0, &status))
         return NULL;
-    return describe_status(status);
+    return process_describe_end(status);
 }
 
 bool target_kill(struct target *target, char **error) {

@@ -1,0 +1,254 @@
+#include "conformance/driver.h"
+
+#include "conformance/file.h"
+#include "conformance/json_strict.h"
+#include "conformance/json_write.h"
+#include "conformance/match.h"
+#include "conformance/process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { READ_BYTES = 65536, LINE_BYTES_MAX = 64 * 1024 * 1024, LOG_TAIL_BYTES = 4000 };
+
+struct driver *driver_new(const struct driver_options *options, const struct spec *spec,
+                          struct transcript *transcript) {
+    struct driver *driver = memory_take(sizeof *driver);
+    char *dir = memory_format("%s/%s", options->folder, options->name);
+    char *with_dir = process_fill_in(options->command, "{dir}", dir);
+    char *with_key = process_fill_in(with_dir, "{key}", options->key);
+    driver->command = process_fill_in(with_key, "{url}", options->url);
+    driver->log_path = memory_format("%s.log", dir);
+    driver->name = memory_copy_text(options->name);
+    driver->patient = options->patient;
+    driver->spec = spec;
+    driver->transcript = transcript;
+    driver->next_id = 1;
+    driver->in = driver->out = -1;
+    free(dir);
+    free(with_dir);
+    free(with_key);
+    return driver;
+}
+
+static void forget(struct driver *driver) {
+    cJSON_Delete(driver->answers);
+    cJSON_Delete(driver->events);
+    cJSON_Delete(driver->counts);
+    driver->answers = driver->events = driver->counts = NULL;
+    bytes_fini(&driver->line);
+}
+
+void driver_free(struct driver *driver) {
+    if (driver == NULL)
+        return;
+    driver_kill(driver);
+    forget(driver);
+    free(driver->name);
+    free(driver->command);
+    free(driver->log_path);
+    free(driver->ended);
+    free(driver->fault);
+    free(driver);
+}
+
+/* ---- The process ----------------------------------------------------------------------------- */
+
+/* In the child. */
+static _Noreturn void run_command(const struct driver *driver, int in, int out) {
+    int log = open(driver->log_path, O_WRONLY | O_CREAT | O_APPEND, 0600);
+    setpgid(0, 0);
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    signal(SIGPIPE, SIG_DFL);
+    if (log < 0 || dup2(in, 0) < 0 || dup2(out, 1) < 0 || dup2(log, 2) < 0)
+        _exit(126);
+    execl("/bin/sh", "sh", "-c", driver->command, (char *)NULL);
+    _exit(126);
+}
+
+bool driver_start(struct driver *driver) {
+    int input[2];
+    int output[2];
+    forget(driver);
+    driver->answers = cJSON_CreateArray();
+    driver->events = cJSON_CreateArray();
+    driver->counts = cJSON_CreateObject();
+    if (pipe2(input, O_CLOEXEC) != 0 || pipe2(output, O_CLOEXEC) != 0)
+        return false;
+    driver->pid = fork();
+    if (driver->pid == 0)
+        run_command(driver, input[0], output[1]);
+    close(input[0]);
+    close(output[1]);
+    driver->in = input[1];
+    driver->out = output[0];
+    if (driver->pid < 0) {
+        driver->pid = 0;
+        return false;
+    }
+    setpgid(driver->pid, driver->pid);
+    fcntl(driver->out, F_SETFL, fcntl(driver->out, F_GETFL) | O_NONBLOCK);
+    transcript_add(driver->transcript, driver->name, TRANSCRIPT_EVENT, "started");
+    return true;
+}
+
+static int reap(struct driver *driver) {
+    int status = 0;
+    close(driver->in);
+    close(driver->out);
+    driver->in = driver->out = -1;
+    waitpid(driver->pid, &status, 0);
+    driver->pid = 0;
+    return status;
+}
+
+void driver_kill(struct driver *driver) {
+    if (driver->pid == 0)
+        return;
+    kill(-driver->pid, SIGKILL);
+    reap(driver);
+    transcript_add(driver->transcript, driver->name, TRANSCRIPT_EVENT, "killed");
+}
+
+char *driver_log_tail(const struct driver *driver) {
+    char *error = NULL;
+    char *text = file_read(driver->log_path, &error);
+    size_t len = text != NULL ? strlen(text) : 0;
+    char *tail = memory_copy_text(len > LOG_TAIL_BYTES ? text + len - LOG_TAIL_BYTES
+                                  : text != NULL       ? text
+                                                       : "");
+    free(text);
+    free(error);
+    return tail;
+}
+
+/* ---- What it says ---------------------------------------------------------------------------- */
+
+static const char *name_of(const cJSON *line, const char *member) {
+    const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(line, member));
+    return text != NULL ? text : "";
+}
+
+static void break_contract(struct driver *driver, const char *what, const char *line) {
+    if (driver->fault == NULL)
+        driver->fault =
+            memory_format("%s broke the driver contract (spec/driver.md): %s, in %.300s",
+                          driver->name, what, line);
+}
+
+static void count(struct driver *driver, const char *event) {
+    cJSON *number = cJSON_GetObjectItemCaseSensitive(driver->counts, event);
+    if (number != NULL)
+        cJSON_SetNumberValue(number, number->valuedouble + 1);
+    else
+        cJSON_AddNumberToObject(driver->counts, event, 1);
+}
+
+/* Nobody waits for its patience: the network is back at once. */
+static void urge(struct driver *driver) {
+    cJSON *command = cJSON_CreateObject();
+    cJSON_AddStringToObject(command, "cmd", "retry");
+    driver_tell(driver, command);
+    cJSON_Delete(command);
+}
+
+static void take_line(struct driver *driver, const char *text, size_t len) {
+    cJSON *line = json_utf8_is_valid(text, len) ? cJSON_ParseWithLength(text, len) : NULL;
+    struct schema_fault fault = {0};
+    if (!cJSON_IsObject(line)) {
+        break_contract(driver, "no JSON object", text);
+        cJSON_Delete(line);
+        return;
+    }
+    transcript_add_message(driver->transcript, driver->name, TRANSCRIPT_RECEIVED, line);
+    if (!spec_check_event(driver->spec, line, &fault)) {
+        char *what = memory_format("%s %s", fault.pointer, fault.text);
+        break_contract(driver, what, text);
+        free(what);
+    }
+    schema_fault_fini(&fault);
+    count(driver, name_of(line, "event"));
+    bool is_answer = strcmp(name_of(line, "event"), "answer") == 0;
+    cJSON_AddItemToArray(is_answer ? driver->answers : driver->events, line);
+    if (strcmp(name_of(line, "event"), "disconnected") == 0 && !driver->patient)
+        urge(driver);
+}
+
+static void take_lines(struct driver *driver) {
+    uint8_t *newline;
+    while (driver->line.len > 0 &&
+           (newline = memchr(driver->line.at, '\n', driver->line.len)) != NULL) {
+        size_t len = (size_t)(newline - driver->line.at);
+        *newline = '\0';
+        take_line(driver, (const char *)driver->line.at, len);
+        bytes_drop(&driver->line, len + 1);
+    }
+    if (driver->line.len > LINE_BYTES_MAX)
+        break_contract(driver, "a line over 64 MiB", "");
+}
+
+void driver_service(struct driver *driver) {
+    static char piece[READ_BYTES];
+    ssize_t got = 1;
+    while (driver->pid != 0 && got > 0) {
+        got = read(driver->out, piece, sizeof piece);
+        if (got > 0) {
+            bytes_append(&driver->line, piece, (size_t)got);
+            take_lines(driver);
+        }
+    }
+    if (driver->pid == 0 || got < 0)
+        return;
+    int status = reap(driver);
+    driver->unsupported = WIFEXITED(status) && WEXITSTATUS(status) == DRIVER_EXIT_UNSUPPORTED;
+    free(driver->ended);
+    driver->ended = process_describe_end(status);
+    transcript_add(driver->transcript, driver->name, TRANSCRIPT_EVENT, "ended with %s",
+                   driver->ended);
+}
+
+/* ---- What it is told ------------------------------------------------------------------------- */
+
+double driver_tell(struct driver *driver, const cJSON *command) {
+    cJSON *whole = cJSON_Duplicate(command, true);
+    double id = driver->next_id++;
+    cJSON_AddNumberToObject(whole, "id", id);
+    char *text = json_write(whole);
+    char *line = memory_format("%s\n", text);
+    size_t len = strlen(line);
+    transcript_add_message(driver->transcript, driver->name, TRANSCRIPT_SENT, whole);
+    for (size_t at = 0; driver->pid != 0 && at < len;) {
+        ssize_t put = write(driver->in, line + at, len - at);
+        if (put < 0 && errno != EINTR)
+            break; /* its end is seen where its output is read */
+        at += put > 0 ? (size_t)put : 0;
+    }
+    cJSON_Delete(whole);
+    free(text);
+    free(line);
+    return id;
+}
+
+cJSON *driver_take_answer(struct driver *driver, double id) {
+    for (cJSON *answer = driver->answers->child; answer != NULL; answer = answer->next) {
+        const cJSON *its = cJSON_GetObjectItemCaseSensitive(answer, "id");
+        if (cJSON_IsNumber(its) && its->valuedouble == id)
+            return cJSON_DetachItemViaPointer(driver->answers, answer);
+    }
+    return NULL;
+}
+
+cJSON *driver_take_event(struct driver *driver, const cJSON *pattern) {
+    cJSON *event = driver->events->child;
+    while (event != NULL && !match_value(pattern, event, NULL, NULL))
+        event = event->next;
+    while (event != NULL && driver->events->child != event)
+        cJSON_Delete(cJSON_DetachItemViaPointer(driver->events, driver->events->child));
+    return event != NULL ? cJSON_DetachItemViaPointer(driver->events, event) : NULL;
+}

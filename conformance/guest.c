@@ -1,0 +1,165 @@
+#include "conformance/guest.h"
+
+#include "conformance/base64url.h"
+#include "conformance/document.h"
+
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *text_of(const cJSON *message, const char *name) {
+    const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(message, name));
+    return text != NULL ? text : "";
+}
+
+static bool is_type(const cJSON *message, const char *type) {
+    return strcmp(text_of(message, "type"), type) == 0;
+}
+
+void guest_init(struct guest *guest, const char *authority, cJSON *pushed) {
+    *guest = (struct guest){.authority = authority,
+                            .pushed = pushed,
+                            .asked = cJSON_CreateArray(),
+                            .open = cJSON_CreateObject(),
+                            .counts = cJSON_CreateObject()};
+}
+
+void guest_fini(struct guest *guest) {
+    cJSON_Delete(guest->welcome);
+    cJSON_Delete(guest->asked);
+    cJSON_Delete(guest->open);
+    cJSON_Delete(guest->counts);
+    *guest = (struct guest){0};
+}
+
+double guest_limit(const struct guest *guest, const char *name) {
+    const cJSON *limits = cJSON_GetObjectItemCaseSensitive(guest->welcome, "limits");
+    const cJSON *limit = cJSON_GetObjectItemCaseSensitive(limits, name);
+    return cJSON_IsNumber(limit) ? limit->valuedouble : 0;
+}
+
+/* ---- Requests -------------------------------------------------------------------------------- */
+
+static cJSON *find_request(const struct guest *guest, const cJSON *message) {
+    const cJSON *req = cJSON_GetObjectItemCaseSensitive(message, "req");
+    cJSON *request = guest->asked->child;
+    while (request != NULL &&
+           !cJSON_Compare(cJSON_GetObjectItemCaseSensitive(request, "req"), req, true))
+        request = request->next;
+    return request;
+}
+
+void guest_sent(struct guest *guest, const cJSON *message) {
+    guest->messages++;
+    if (is_type(message, "welcome") && guest->welcome == NULL)
+        guest->welcome = cJSON_Duplicate(message, true);
+    if (is_type(message, "closed"))
+        cJSON_DeleteItemFromObjectCaseSensitive(guest->open, text_of(message, "doc"));
+    if (is_type(message, "opened") && !cJSON_HasObjectItem(guest->open, text_of(message, "doc")))
+        cJSON_AddItemToObject(guest->open, text_of(message, "doc"), cJSON_CreateNumber(0));
+    cJSON *request = find_request(guest, message);
+    if (request != NULL)
+        cJSON_Delete(cJSON_DetachItemViaPointer(guest->asked, request));
+}
+
+static void count(struct guest *guest, const char *type) {
+    cJSON *number = cJSON_GetObjectItemCaseSensitive(guest->counts, type);
+    if (number != NULL)
+        cJSON_SetNumberValue(number, number->valuedouble + 1);
+    else
+        cJSON_AddNumberToObject(guest->counts, type, 1);
+}
+
+/* ---- open ------------------------------------------------------------------------------------ */
+
+static bool is_proved(const struct guest *guest, const cJSON *open) {
+    static const char label[] = "athena-sync/1 open"; /* with its 0x00 */
+    uint8_t doc[DOCUMENT_ID_BYTES];
+    uint8_t proof[DOCUMENT_PROOF_BYTES];
+    struct bytes statement = {0};
+    bytes_append(&statement, label, sizeof label);
+    bool ok = base64url_decode(text_of(guest->welcome, "challenge"), &statement) &&
+              base64url_decode(text_of(open, "doc"), &statement) &&
+              base64url_decode_exactly(text_of(open, "doc"), doc, sizeof doc) &&
+              base64url_decode_exactly(text_of(open, "proof"), proof, sizeof proof);
+    bytes_append(&statement, text_of(open, "authority"), strlen(text_of(open, "authority")));
+    ok = ok && crypto_sign_verify_detached(proof, statement.at, statement.len, doc) == 0;
+    bytes_fini(&statement);
+    return ok;
+}
+
+static const char *check_open(const struct guest *guest, const cJSON *open,
+                              const char **requirement) {
+    *requirement = "ASP-WS-37";
+    if (strcmp(text_of(open, "authority"), guest->authority) != 0)
+        return "an open whose authority is not that of the URL";
+    *requirement = "ASP-KEY-6";
+    return is_proved(guest, open) ? NULL : "an open whose proof does not verify";
+}
+
+/* ---- push ------------------------------------------------------------------------------------ */
+
+/* Notes what is sent; false when other bytes were sent with this id before. */
+static bool is_same_as_ever(struct guest *guest, const cJSON *push, const cJSON *change) {
+    char *key = memory_format("%s %s", text_of(push, "doc"), text_of(change, "id"));
+    const cJSON *before = cJSON_GetObjectItemCaseSensitive(guest->pushed, key);
+    bool same = before == NULL || strcmp(before->valuestring, text_of(change, "data")) == 0;
+    if (before == NULL)
+        cJSON_AddStringToObject(guest->pushed, key, text_of(change, "data"));
+    free(key);
+    return same;
+}
+
+static const char *check_push(struct guest *guest, const cJSON *push, const char **requirement) {
+    const cJSON *changes = cJSON_GetObjectItemCaseSensitive(push, "changes");
+    const cJSON *change;
+    *requirement = "ASP-PUSH-10";
+    if (cJSON_GetArraySize(changes) > guest_limit(guest, "batch"))
+        return "a push of more than limits.batch changes";
+    cJSON_ArrayForEach(change, changes) {
+        struct bytes data = {0};
+        base64url_decode(text_of(change, "data"), &data);
+        bool fits = (double)data.len <= guest_limit(guest, "change");
+        bytes_fini(&data);
+        *requirement = "ASP-PUSH-10";
+        if (!fits)
+            return "a push of a change larger than limits.change";
+        *requirement = "ASP-CLI-4";
+        if (!is_same_as_ever(guest, push, change))
+            return "a change was sent with other bytes than before";
+    }
+    return NULL;
+}
+
+/* ---- Messages -------------------------------------------------------------------------------- */
+
+static const char *check_request(struct guest *guest, const cJSON *message,
+                                 const char **requirement) {
+    if (is_type(message, "open"))
+        return check_open(guest, message, requirement);
+    if (is_type(message, "push"))
+        return check_push(guest, message, requirement);
+    *requirement = "ASP-PUSH-10";
+    if (is_type(message, "get") && cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(
+                                       message, "ids")) > guest_limit(guest, "batch"))
+        return "a get of more than limits.batch ids";
+    return NULL;
+}
+
+const char *guest_received(struct guest *guest, const cJSON *message, size_t bytes,
+                           const char **requirement) {
+    guest->messages++;
+    count(guest, text_of(message, "type"));
+    *requirement = "ASP-MSG-1";
+    if (guest->welcome == NULL)
+        return "a message before welcome";
+    *requirement = "ASP-MSG-20";
+    if ((double)bytes >
+        guest_limit(guest, guest->open->child == NULL ? "message_before_open" : "message"))
+        return "a message larger than the limit";
+    *requirement = "ASP-MSG-8";
+    if (find_request(guest, message) != NULL)
+        return "a req that is the req of an unanswered request";
+    cJSON_AddItemToArray(guest->asked, cJSON_Duplicate(message, true));
+    return check_request(guest, message, requirement);
+}

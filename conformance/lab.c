@@ -1,0 +1,124 @@
+#include "conformance/lab.h"
+
+#include "conformance/base64url.h"
+#include "conformance/document.h"
+#include "conformance/file.h"
+#include "conformance/stream.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct lab *lab_new(const char *command, const char *parent, char **error) {
+    uint16_t port = 0;
+    struct lab *lab = memory_take(sizeof *lab);
+    lab->command = command;
+    lab->folder = folder_make_temporary(parent, error);
+    lab->listener = stream_listen(&port);
+    lab->pushed = cJSON_CreateObject();
+    lab->plains = cJSON_CreateObject();
+    snprintf(lab->authority, sizeof lab->authority, "127.0.0.1:%u", port);
+    snprintf(lab->url, sizeof lab->url, "ws://%s/", lab->authority);
+    if (lab->folder != NULL && lab->listener >= 0)
+        return lab;
+    if (*error == NULL)
+        *error = memory_format("listen: %s", strerror(errno));
+    lab_free(lab);
+    return NULL;
+}
+
+void lab_free(struct lab *lab) {
+    if (lab == NULL)
+        return;
+    for (size_t i = 0; i < lab->devices_len; i++)
+        driver_free(lab->devices[i]);
+    if (lab->listener >= 0)
+        close(lab->listener);
+    if (lab->folder != NULL)
+        folder_remove(lab->folder);
+    free(lab->folder);
+    host_fini(&lab->host);
+    canary_fini(&lab->canary);
+    cJSON_Delete(lab->pushed);
+    cJSON_Delete(lab->plains);
+    free(lab);
+}
+
+/* ---- Devices --------------------------------------------------------------------------------- */
+
+struct driver *lab_find_device(const struct lab *lab, const char *name) {
+    for (size_t i = 0; i < lab->devices_len; i++)
+        if (strcmp(lab->devices[i]->name, name) == 0)
+            return lab->devices[i];
+    return NULL;
+}
+
+bool lab_add_device(struct lab *lab, struct driver *device) {
+    for (size_t i = 0; i < lab->devices_len; i++) {
+        if (strcmp(lab->devices[i]->name, device->name) == 0) {
+            driver_free(lab->devices[i]);
+            lab->devices[i] = device;
+            return true;
+        }
+    }
+    if (lab->devices_len == LAB_DEVICES_MAX)
+        return false;
+    lab->devices[lab->devices_len++] = device;
+    return true;
+}
+
+/* ---- Secrets --------------------------------------------------------------------------------- */
+
+void lab_note_plain(struct lab *lab, const char *doc, const char *id, const void *plain,
+                    size_t len) {
+    char *key = memory_format("%s %s", doc, id);
+    char *text = base64url_encode(plain, len);
+    canary_add(&lab->canary, "the plaintext of a change", plain, len);
+    cJSON_DeleteItemFromObjectCaseSensitive(lab->plains, key);
+    cJSON_AddStringToObject(lab->plains, key, text);
+    free(key);
+    free(text);
+}
+
+const char *lab_find_plain(const struct lab *lab, const char *doc, const char *id) {
+    char *key = memory_format("%s %s", doc, id);
+    const cJSON *plain = cJSON_GetObjectItemCaseSensitive(lab->plains, key);
+    free(key);
+    return cJSON_GetStringValue(plain);
+}
+
+void lab_note_secret(struct lab *lab, const char *secret) {
+    uint8_t bytes[DOCUMENT_SECRET_BYTES];
+    struct document keys;
+    if (!base64url_decode_exactly(secret, bytes, sizeof bytes))
+        return;
+    document_derive(&keys, bytes);
+    canary_add(&lab->canary, "the document secret", bytes, sizeof bytes);
+    canary_add(&lab->canary, "the seed of the document's key", keys.sign_key, 32);
+    canary_add(&lab->canary, "the content key", keys.content_key, sizeof keys.content_key);
+    canary_add(&lab->canary, "the nonce key", keys.nonce_key, sizeof keys.nonce_key);
+}
+
+/* ---- Waiting --------------------------------------------------------------------------------- */
+
+nfds_t lab_poll(const struct lab *lab, struct pollfd *fds) {
+    nfds_t len = 0;
+    for (size_t i = 0; i < lab->devices_len; i++)
+        fds[len++] = (struct pollfd){.fd = lab->devices[i]->out, .events = POLLIN};
+    fds[len++] = (struct pollfd){.fd = lab->is_awaited ? lab->listener : -1, .events = POLLIN};
+    return len;
+}
+
+void lab_service(struct lab *lab) {
+    for (size_t i = 0; i < lab->devices_len; i++)
+        driver_service(lab->devices[i]);
+}
+
+const char *lab_fault(const struct lab *lab) {
+    for (size_t i = 0; i < lab->devices_len; i++)
+        if (lab->devices[i]->fault != NULL)
+            return lab->devices[i]->fault;
+    return NULL;
+}
