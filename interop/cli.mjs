@@ -110,7 +110,13 @@ const PROGRAM = {
   key: { run: (folder) => process.stdout.write(`${config(folder).secret}\n`), options: {} },
   watch: {
     run: watch,
-    options: { key: { type: 'string' }, url: { type: 'string' }, offline: { type: 'boolean' }, 'token-file': { type: 'string' }, automerge: { type: 'boolean' } }
+    options: {
+      key: { type: 'string' },
+      url: { type: 'string' },
+      offline: { type: 'boolean' },
+      'token-file': { type: 'string' },
+      automerge: { type: 'boolean' }
+    }
   }
 }
 

@@ -183,9 +183,10 @@ export class Replica {
     const isNew = record.change && !this.#state.changes.has(record.change.id)
     this.#state.apply(record)
     if (isNew) this.#emitChange(this.#state.changes.get(record.change.id))
-    if (record.quarantine) this.#tell('quarantined', record.quarantine)
-    if (record.conflict) this.#tell('conflict', { ...record.conflict, code: 'conflict', message: 'the server has other bytes with this id' })
-    if (record.refused) this.#tell('refused', { ...record.refused, message: 'the server will not take this change' })
+    const { quarantine, conflict, refused } = record
+    if (quarantine) this.#tell('quarantined', quarantine)
+    if (conflict) this.#tell('conflict', { id: conflict.id, code: 'conflict', message: 'the server has other bytes with this id' })
+    if (refused) this.#tell('refused', { ...refused, message: 'the server will not take this change' })
   }
 
   #tell(event, { id, code, message }) {

@@ -91,7 +91,9 @@ const COMMANDS = {
   state: (replica) => replica.state(),
   sync: (replica) => replica.synced(),
   replay(replica, { after = 0 }, tell) {
-    for (const { number, id, actor, data, own } of replica.changes()) if (number > after) tell({ number, id, actor, data: encode(data), own })
+    for (const { number, id, actor, data, own } of replica.changes()) {
+      if (number > after) tell({ number, id, actor, data: encode(data), own })
+    }
   },
   stop: (replica) => replica.stop()
 }

@@ -5,7 +5,8 @@ import { isAuthority } from './lib/authority.mjs'
 import { parseOptions } from './node/options.mjs'
 import { isLoopback, startServer } from './server/server.mjs'
 
-const USAGE = `usage: server.mjs --data FOLDER [--port N] [--host ADDRESS] [--token-file FILE] [--name AUTHORITY]... [--quota BYTES] [--public]
+const USAGE = `usage: server.mjs --data FOLDER [--port N] [--host ADDRESS] [--token-file FILE]
+                  [--name AUTHORITY]... [--quota BYTES] [--public]
 
   --data FOLDER      where changes are kept
   --port N           0, the default, lets the system choose

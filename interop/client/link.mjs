@@ -220,7 +220,8 @@ function checkReply(request, reply) {
 }
 
 function checkListed({ data = false }, reply) {
-  if (data !== (reply.changes !== undefined)) throw new ServerFault(data ? 'ids were listed, changes were asked for' : 'changes were listed, ids were asked for')
+  const [asked, listed] = data ? ['changes', 'ids'] : ['ids', 'changes']
+  if (reply[asked] === undefined) throw new ServerFault(`${listed} were listed, ${asked} were asked for`)
 }
 
 function checkGot({ ids }, { changes, missing }) {

@@ -307,7 +307,10 @@ export class Sync {
   }
 }
 
-const CODES = ['bad-message', 'unknown-type', 'not-open', 'already-open', 'forbidden', 'wrong-authority', 'unknown-cursor', 'limit', 'rate', 'unavailable', 'internal', 'shutting-down']
+const CODES = [
+  'bad-message', 'unknown-type', 'not-open', 'already-open', 'forbidden', 'wrong-authority', 'unknown-cursor',
+  'limit', 'rate', 'unavailable', 'internal', 'shutting-down'
+]
 
 /** A code this client knows; any other counts as `internal` (ASP-ERR-4). */
 const known = (code) => (CODES.includes(code) ? code : 'internal')

@@ -150,7 +150,8 @@ function parseHeader(bytes) {
   const left = short === 127 ? Number(bytes.readBigUInt64BE(2)) : short === 126 ? bytes.readUInt16BE(2) : short
   const masked = (bytes[1] & 0x80) !== 0
   const size = headerSize(bytes[1])
-  return { fin: (bytes[0] & 0x80) !== 0, rsv: bytes[0] & 0x70, opcode: bytes[0] & 0x0f, masked, left, short, mask: Buffer.from(bytes.subarray(size - MASK, size)) }
+  const mask = Buffer.from(bytes.subarray(size - MASK, size))
+  return { fin: (bytes[0] & 0x80) !== 0, rsv: bytes[0] & 0x70, opcode: bytes[0] & 0x0f, masked, left, short, mask }
 }
 
 /** What RFC 6455 does not allow about a frame, or null. */

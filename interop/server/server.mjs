@@ -70,7 +70,8 @@ class Server {
     }
     this.port = this.#http.address().port
     this.url = `ws://${host.includes(':') ? `[${host}]` : host}:${this.port}/`
-    this.authorities = new Set(names.length > 0 ? names : ['localhost', '127.0.0.1', '[::1]'].map((name) => new URL(`ws://${name}:${this.port}/`).host))
+    const own = ['localhost', '127.0.0.1', '[::1]'].map((name) => new URL(`ws://${name}:${this.port}/`).host)
+    this.authorities = new Set(names.length > 0 ? names : own)
     this.#watch = setInterval(() => this.#watchAll(), Math.min(5000, this.#options.idleMs / 2))
   }
 

@@ -189,7 +189,8 @@ export class Store {
 
   async #write(staged) {
     if (this.#broken) return true
-    const entries = staged.flatMap(({ log, added }) => [...added.values()].map((entry) => ({ log, entry, bytes: encodeEntry(log.doc, entry) })))
+    const encoded = (log, entry) => ({ log, entry, bytes: encodeEntry(log.doc, entry) })
+    const entries = staged.flatMap(({ log, added }) => [...added.values()].map((entry) => encoded(log, entry)))
     try {
       let offset = await this.#file.append(Buffer.concat(entries.map(({ bytes }) => bytes)))
       for (const { log, entry, bytes } of entries) {
