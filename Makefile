@@ -178,6 +178,8 @@ interop: all ## test the JavaScript implementation; every server with every clie
 	node --test interop/test/
 	$(TEST_ENV) $(BUILD)/athena-conform server --jobs 2 --timeout 60 $(CONFORM_ARGS) \
 	    --exec 'node $(CURDIR)/interop/server.mjs --port {port} --data {dir} --quota {quota}'
+	$(TEST_ENV) $(BUILD)/athena-conform client --jobs 2 --timeout 60 $(CONFORM_ARGS) \
+	    --driver 'node $(CURDIR)/interop/cli.mjs watch {dir} --key {key} --url {url} --offline'
 	$(TEST_ENV) node interop/matrix.mjs
 
 # ---- fuzzing ----
