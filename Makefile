@@ -182,6 +182,12 @@ interop: all ## test the JavaScript implementation; every server with every clie
 	    --driver 'node $(CURDIR)/interop/cli.mjs watch {dir} --key {key} --url {url} --offline'
 	$(TEST_ENV) node interop/matrix.mjs
 
+web: all ## a page with two devices that write one encrypted text, and what passes between
+	$(TEST_ENV) node interop/web/serve.mjs
+
+web-check: all ## test that page in Chromium; pictures are left in $(BUILD)/web
+	$(TEST_ENV) node --test interop/web/test/
+
 # ---- fuzzing ----
 
 FUZZ_SECONDS ?= 300
@@ -251,6 +257,6 @@ clean: ## remove what was built
 	rm -rf build dist compile_commands.json
 
 .PHONY: all help deps deps-dev check conformance report-page asan valgrind bench interop-deps \
-        vectors-check interop fuzz soak model faults format lint install dist clean
+        vectors-check interop web web-check fuzz soak model faults format lint install dist clean
 
 -include $(shell find build -name '*.d' 2>/dev/null)

@@ -1,0 +1,54 @@
+// The page: which document, by the secret behind the #; which devices, by what is free in this browser.
+import * as Automerge from '@automerge/automerge'
+import { encode } from '../lib/base64url.mjs'
+import { deriveKeys, newSecret, secretFromText } from '../lib/keys.mjs'
+import { Device } from './device.mjs'
+
+const DEVICES = 2 // on one page
+const DEVICES_MAX = 64 // in one browser
+
+function secretOfPage() {
+  if (location.hash.length > 1) return secretFromText(location.hash.slice(1))
+  const secret = newSecret()
+  history.replaceState(null, '', `#${encode(secret)}`)
+  return secret
+}
+
+// A device belongs to one page at a time: its lock is held until the page is gone. So a reload finds
+// its devices again, and a further tab gets others.
+function takeDevice(doc, number) {
+  return new Promise((resolve) => {
+    navigator.locks.request(`${doc} ${number}`, { ifAvailable: true }, (lock) => {
+      resolve(lock !== null)
+      return lock && new Promise((release) => addEventListener('pagehide', release))
+    })
+  })
+}
+
+async function freeDevices(doc) {
+  const taken = []
+  for (let number = 1; taken.length < DEVICES && number <= DEVICES_MAX; number++) {
+    if (await takeDevice(doc, number)) taken.push(number)
+  }
+  return taken
+}
+
+async function start() {
+  const secret = secretOfPage()
+  const { docText } = deriveKeys(secret)
+  const { url } = await (await fetch('/config.json')).json()
+  await Automerge.initializeWasm(fetch('/modules/@automerge/automerge/dist/automerge.wasm'))
+  document.getElementById('share').href = location.href
+  for (const number of await freeDevices(docText)) {
+    const section = document.getElementById('device').content.firstElementChild.cloneNode(true)
+    document.getElementById('devices').append(section)
+    await Device.open({ section, name: `Device ${number}`, database: `athena ${docText} ${number}`, secret, url })
+  }
+}
+
+addEventListener('hashchange', () => location.reload())
+start().catch((error) => {
+  const failure = document.getElementById('failure')
+  failure.textContent = `This page cannot start: ${error.message}`
+  failure.hidden = false
+})
