@@ -76,18 +76,20 @@ static void derive_nonce(const struct document *document, const struct bytes *bi
     memcpy(nonce, hash, NONCE_BYTES);
 }
 
-void document_seal(const struct document *document, const char *change_id, const uint8_t *plain,
-                   size_t plain_len, struct bytes *out) {
-    size_t padded_len = document_padded_bytes(plain_len);
+void document_seal_flawed(const struct document *document, const char *change_id,
+                          const uint8_t *plain, size_t plain_len, enum document_flaw flaw,
+                          struct bytes *out) {
+    size_t padded_len = document_padded_bytes(plain_len) + (flaw == DOCUMENT_LONG_PADDING ? 16 : 0);
     uint8_t *padded = memory_take(padded_len);
     uint8_t *sealed = memory_take(padded_len + TAG_BYTES);
     uint8_t head[1 + NONCE_BYTES] = {SUITE};
     struct bytes binding = {0};
     if (plain_len > 0)
         memcpy(padded, plain, plain_len);
-    padded[plain_len] = 0x80;
+    padded[plain_len] = flaw == DOCUMENT_NO_MARKER ? 0x40 : 0x80;
     bind(document, change_id, &binding);
     derive_nonce(document, &binding, padded, padded_len, head + 1);
+    head[1] ^= flaw == DOCUMENT_OTHER_NONCE;
     crypto_aead_xchacha20poly1305_ietf_encrypt(sealed, NULL, padded, padded_len, binding.at,
                                                binding.len, NULL, head + 1, document->content_key);
     bytes_append(out, head, sizeof head);
@@ -95,6 +97,11 @@ void document_seal(const struct document *document, const char *change_id, const
     bytes_fini(&binding);
     free(padded);
     free(sealed);
+}
+
+void document_seal(const struct document *document, const char *change_id, const uint8_t *plain,
+                   size_t plain_len, struct bytes *out) {
+    document_seal_flawed(document, change_id, plain, plain_len, DOCUMENT_SOUND, out);
 }
 
 void document_digest_add(uint8_t digest[static DOCUMENT_DIGEST_BYTES], const char *change_id,

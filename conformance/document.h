@@ -34,6 +34,17 @@ void document_prove(const struct document *document, const uint8_t *challenge, s
 void document_seal(const struct document *document, const char *change_id, const uint8_t *plain,
                    size_t plain_len, struct bytes *out);
 
+/* Envelopes whose tag verifies and that must be refused all the same. */
+enum document_flaw {
+    DOCUMENT_SOUND,
+    DOCUMENT_OTHER_NONCE,  /* not the one that follows from what it holds */
+    DOCUMENT_NO_MARKER,    /* 0x40 where 0x80 ends the plaintext */
+    DOCUMENT_LONG_PADDING, /* 16 zeros too many */
+};
+void document_seal_flawed(const struct document *document, const char *change_id,
+                          const uint8_t *plain, size_t plain_len, enum document_flaw flaw,
+                          struct bytes *out);
+
 /* Bytes of the padded form of `plain_bytes` bytes. */
 size_t document_padded_bytes(size_t plain_bytes);
 

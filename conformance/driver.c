@@ -38,6 +38,7 @@ struct driver *driver_new(const struct driver_options *options, const struct spe
 }
 
 static void forget(struct driver *driver) {
+    driver->sync_id = 0;
     cJSON_Delete(driver->answers);
     cJSON_Delete(driver->events);
     cJSON_Delete(driver->counts);
@@ -104,6 +105,9 @@ static int reap(struct driver *driver) {
     close(driver->out);
     driver->in = driver->out = -1;
     waitpid(driver->pid, &status, 0);
+    kill(-driver->pid, SIGKILL); /* what it started, which is ours now: lab_new adopts */
+    while (waitpid(-driver->pid, NULL, 0) > 0)
+        ;
     driver->pid = 0;
     return status;
 }

@@ -36,6 +36,7 @@ struct driver {
     int out;
     struct bytes line; /* begun */
     double next_id;
+    double sync_id; /* of a `sync` that is not answered; 0: none */
     cJSON *answers; /* that nobody took yet */
     cJSON *events;
     cJSON *counts; /* events of this life, by name */

@@ -26,6 +26,8 @@ struct lab {
     cJSON *plains; /* "DOC ID" to plaintext, base64url */
     struct driver *devices[LAB_DEVICES_MAX];
     size_t devices_len;
+    unsigned devices_made;
+    int64_t refused_us; /* when a request was last answered with something else */
 };
 
 /* Listens; `parent` is where its folder is made. NULL with *error (free it) set. */

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 enum { PLAIN_BYTES_LEAST = 20, PLAIN_BYTES_SPREAD = 100, ACTOR_BYTES = 16 };
 
@@ -35,28 +36,37 @@ enum progress run_fail_if_ended(struct run *run, const struct driver *device, co
 
 /* ---- device, kill, stop ---------------------------------------------------------------------- */
 
+/* Each has a folder of its own, so that one can be made anew under the same name. */
 static bool make_device(struct run *run, const struct frame *frame, const cJSON *document) {
     const char *secret = cJSON_GetObjectItem(document, "secret")->valuestring;
+    char *folder = memory_format("%s/%u", run->lab->folder, run->lab->devices_made++);
     const struct driver_options options = {.name = step_text(frame, "device"),
                                            .command = run->lab->command,
-                                           .folder = run->lab->folder,
+                                           .folder = folder,
                                            .key = secret,
                                            .url = run->lab->url,
                                            .patient = step_flag(frame, "patient")};
     lab_note_secret(run->lab, secret);
-    return lab_add_device(run->lab, driver_new(&options, run->spec, &run->transcript));
+    bool ok = mkdir(folder, 0700) == 0;
+    if (!ok)
+        run_broken(run, "%s: %s", folder, strerror(errno));
+    else if (!lab_add_device(run->lab, driver_new(&options, run->spec, &run->transcript)))
+        run_broken(run, "more than %d devices", LAB_DEVICES_MAX);
+    free(folder);
+    return run->verdict.message == NULL;
 }
 
 static enum progress start_device(struct run *run, struct frame *frame) {
     const cJSON *document = run_document(run, frame, "of");
-    struct driver *device = lab_find_device(run->lab, step_text(frame, "device"));
+    const char *name = step_text(frame, "device");
     if (document == NULL)
         return STEP_FAILED;
-    if (device == NULL && !make_device(run, frame, document))
-        return run_broken(run, "more than %d devices", LAB_DEVICES_MAX);
-    device = lab_find_device(run->lab, step_text(frame, "device"));
+    bool is_new = step_flag(frame, "fresh") || lab_find_device(run->lab, name) == NULL;
+    if (is_new && !make_device(run, frame, document))
+        return STEP_FAILED;
+    struct driver *device = lab_find_device(run->lab, name);
     if (device->pid != 0)
-        return run_broken(run, "%s runs already", device->name);
+        return run_broken(run, "%s runs already", name);
     if (!driver_start(device))
         return run_broken(run, "cannot start the driver: %s", strerror(errno));
     frame->memo = cJSON_CreateObject();
@@ -65,7 +75,9 @@ static enum progress start_device(struct run *run, struct frame *frame) {
     return STEP_DONE;
 }
 
-/* {"device": "phone", "of": "doc"}: starts a driver, in the folder it had if it ran before. */
+/* {"device": "phone", "of": "doc"}: starts a driver, in the folder it had if it ran before, or
+ * with "fresh": true in a new one. Unless it is "patient", the harness urges it (`retry`) whenever
+ * it waits to connect again. */
 static enum progress step_device(struct run *run, struct task *task, struct frame *frame) {
     (void)task;
     if (run->lab == NULL)

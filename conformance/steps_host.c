@@ -1,5 +1,6 @@
 /* Steps of the server that a client under test talks to: it answers honestly but where told not. */
 #include "conformance/base64url.h"
+#include "conformance/clock.h"
 #include "conformance/match.h"
 #include "conformance/memory.h"
 #include "conformance/run.h"
@@ -130,6 +131,19 @@ static bool serve_one(struct run *run, const struct frame *frame, struct connect
     return true;
 }
 
+/* One `sync` waits at a time: one that an earlier step left goes on to wait. */
+static double ask_for_sync(struct driver *device) {
+    driver_service(device);
+    cJSON *stale = device->sync_id != 0 ? driver_take_answer(device, device->sync_id) : NULL;
+    if (stale != NULL || device->sync_id == 0) {
+        cJSON *command = cJSON_Parse("{\"cmd\": \"sync\"}");
+        device->sync_id = driver_tell(device, command);
+        cJSON_Delete(command);
+    }
+    cJSON_Delete(stale);
+    return device->sync_id;
+}
+
 /* Whether the device has come to where serving ends. */
 static bool is_served(struct run *run, struct frame *frame, struct driver *device) {
     const cJSON *until = step_member(frame, "until");
@@ -139,12 +153,10 @@ static bool is_served(struct run *run, struct frame *frame, struct driver *devic
     if (until != NULL && cJSON_HasObjectItem(until, "event")) {
         event = driver_take_event(device, until);
     } else if (until == NULL) {
-        if (frame->memo == NULL) {
-            cJSON *command = cJSON_Parse("{\"cmd\": \"sync\"}");
-            frame->memo = cJSON_CreateNumber(driver_tell(device, command));
-            cJSON_Delete(command);
-        }
+        if (frame->memo == NULL)
+            frame->memo = cJSON_CreateNumber(ask_for_sync(device));
         event = driver_take_answer(device, frame->memo->valuedouble);
+        device->sync_id = event != NULL ? 0 : device->sync_id;
     }
     cJSON_Delete(event);
     (void)run;
@@ -178,8 +190,9 @@ static enum progress step_serve(struct run *run, struct task *task, struct frame
 }
 
 /* {"answer": {"type": "open"}, "on": "c1", "with": {...}}: the next request, which must match, and
- * the honest reply but for the members of "with". "instead" is sent in its place, with req and doc;
- * what a push holds is then not stored. */
+ * the honest reply but for the members of "with"; "after_ms" is the
+ * least time since the last "instead". "instead" is sent in its place, with req and
+ * doc; what a push holds is then not stored. */
 static enum progress step_answer(struct run *run, struct task *task, struct frame *frame) {
     (void)task;
     struct connection *connection = run_connection(run, frame, "on");
@@ -194,6 +207,10 @@ static enum progress step_answer(struct run *run, struct task *task, struct fram
     }
     if (connection->inbox->child == NULL)
         return run_wait_for(run, "a request on %s", connection->name);
+    double early_ms =
+        step_number(frame, "after_ms", 0) - (double)(clock_now_us() - run->lab->refused_us) / 1000;
+    if (early_ms >= 1) /* clocks that count milliseconds have begun one before */
+        return run_fail(run, "ASP-ERR-6", "the request came %.0f ms too early", early_ms);
     cJSON *request = connection_take_next(connection);
     enum progress progress = run_compare(run, step_member(frame, "answer"), request, "the request");
     if (progress == STEP_DONE && instead != NULL) {
@@ -201,6 +218,7 @@ static enum progress step_answer(struct run *run, struct task *task, struct fram
         cJSON_AddItemToObject(
             reply, "req", cJSON_Duplicate(cJSON_GetObjectItemCaseSensitive(request, "req"), true));
         cJSON_AddStringToObject(reply, "doc", text_of(request, "doc"));
+        run->lab->refused_us = clock_now_us();
         connection_send(connection, reply);
         cJSON_Delete(reply);
     } else if (progress == STEP_DONE) {

@@ -42,7 +42,8 @@ static const char *doc_id(const cJSON *document) {
 }
 
 /* A sealed change of `plain_bytes`, in base64url. */
-static char *seal(struct run *run, const cJSON *document, const char *id, size_t plain_bytes) {
+static char *seal(struct run *run, const cJSON *document, const char *id, size_t plain_bytes,
+                  enum document_flaw flaw) {
     uint8_t secret[DOCUMENT_SECRET_BYTES];
     struct document keys;
     struct bytes sealed = {0};
@@ -51,7 +52,7 @@ static char *seal(struct run *run, const cJSON *document, const char *id, size_t
     document_derive(&keys, secret);
     uint8_t *plain = memory_take(plain_bytes);
     entropy_fill(&run->entropy, plain, plain_bytes);
-    document_seal(&keys, id, plain, plain_bytes, &sealed);
+    document_seal_flawed(&keys, id, plain, plain_bytes, flaw, &sealed);
     if (run->lab != NULL)
         lab_note_plain(run->lab, doc_id(document), id, plain, plain_bytes);
     char *text = base64url_encode(sealed.at, sealed.len);
@@ -74,14 +75,28 @@ static size_t choose_plain_bytes(struct run *run, const struct frame *frame) {
     return (size_t)step_number(frame, "bytes", PLAIN_BYTES_LEAST + dice % PLAIN_BYTES_SPREAD);
 }
 
-/* "bytes" is the size before sealing; "data_bytes" asks for exactly so many opaque bytes. */
+static enum document_flaw choose_flaw(const struct frame *frame) {
+    static const char *const names[] = {[DOCUMENT_SOUND] = "none",
+                                        [DOCUMENT_OTHER_NONCE] = "nonce",
+                                        [DOCUMENT_NO_MARKER] = "marker",
+                                        [DOCUMENT_LONG_PADDING] = "padding"};
+    const char *flaw = step_text(frame, "flaw");
+    size_t i = sizeof names / sizeof *names - 1;
+    while (i > DOCUMENT_SOUND && (flaw == NULL || strcmp(names[i], flaw) != 0))
+        i--;
+    return (enum document_flaw)i;
+}
+
+/* "flaw" makes an envelope that must be refused; "bytes" is the size before sealing; "data_bytes"
+ * asks for exactly so many opaque bytes. */
 static cJSON *make_change(struct run *run, const struct frame *frame, const cJSON *document) {
     const char *given = step_text(frame, "id");
     char *id = given != NULL ? memory_copy_text(given)
                              : value_new_change_id(&run->scope, step_text(frame, "actor"));
     double data_bytes = step_number(frame, "data_bytes", -1);
-    char *data = data_bytes >= 0 ? random_data(run, (size_t)data_bytes)
-                                 : seal(run, document, id, choose_plain_bytes(run, frame));
+    char *data = data_bytes >= 0
+                     ? random_data(run, (size_t)data_bytes)
+                     : seal(run, document, id, choose_plain_bytes(run, frame), choose_flaw(frame));
     cJSON *change = cJSON_CreateObject();
     cJSON_AddStringToObject(change, "id", id);
     cJSON_AddStringToObject(change, "data", data);

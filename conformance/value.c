@@ -345,6 +345,29 @@ static cJSON *compute_hex(const struct scope *scope, const cJSON *argument, char
     return text != NULL ? text : fail(error, "$hex: an even number of hexadecimal digits");
 }
 
+/* {"$tamper": ["...", 25]}: the same bytes but for the one at the index, counted from the end when
+ * below 0. */
+static cJSON *compute_tamper(const struct scope *scope, const cJSON *argument, char **error) {
+    (void)scope;
+    struct bytes bytes = {0};
+    const char *text = cJSON_GetStringValue(cJSON_GetArrayItem(argument, 0));
+    const cJSON *index = cJSON_GetArrayItem(argument, 1);
+    int at = cJSON_IsNumber(index) ? index->valueint : 0;
+    bool ok = text != NULL && base64url_decode(text, &bytes);
+    at += at < 0 ? (int)bytes.len : 0;
+    if (!ok || at < 0 || (size_t)at >= bytes.len) {
+        *error = memory_copy_text("$tamper: bytes in base64url and an index were expected");
+        bytes_fini(&bytes);
+        return NULL;
+    }
+    bytes.at[at] ^= 0x20;
+    char *tampered = base64url_encode(bytes.at, bytes.len);
+    cJSON *value = cJSON_CreateString(tampered);
+    bytes_fini(&bytes);
+    free(tampered);
+    return value;
+}
+
 /* {"$flip": "..."}: the base64url text of the same bytes with the last bit changed. */
 static cJSON *compute_flip(const struct scope *scope, const cJSON *argument, char **error) {
     (void)scope;
@@ -394,6 +417,7 @@ static const struct {
                  {"$hex", compute_hex},
                  {"$change_id", compute_change_id},
                  {"$flip", compute_flip},
+                 {"$tamper", compute_tamper},
                  {"$plus_order", compute_plus_order}};
 
 /* ---- Evaluation ------------------------------------------------------------------------------ */
