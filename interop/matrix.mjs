@@ -56,7 +56,7 @@ async function run(session, row, column) {
 const print = (cells) => console.log(cells.map((cell) => cell.padEnd(24)).join('').trimEnd())
 
 function describe({ isGood, seconds }, count) {
-  return `${isGood ? 'ok' : 'FAILED'}  ${count.toLocaleString('en')}  ${seconds.toFixed(1)} s`
+  return `${isGood ? `ok  ${count.toLocaleString('en')}` : 'FAILED'}  ${seconds.toFixed(1)} s`
 }
 
 async function main({ rows, columns }) {
