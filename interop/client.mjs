@@ -90,8 +90,8 @@ export class Replica {
       const id = newChangeId(actor)
       return { change: { id, data: encode(data), item: encode(itemHash(id, seal(this.#keys, id, data))), own: true } }
     })
-    this.#announced = false
     await this.#commit(records)
+    this.#announced = false
     this.#sync?.push().catch((error) => this.#lost(error))
     return records.map(({ change }) => change.id)
   }
@@ -284,9 +284,9 @@ export class Replica {
   }
 
   #announce() {
-    if (this.#announced || !this.#sync?.inSync) return
+    if (!this.#sync?.inSync) return
+    if (!this.#announced) this.#emit('in-sync')
     this.#announced = true
-    this.#emit('in-sync')
     for (const { resolve } of this.#waiting.splice(0)) resolve()
   }
 }

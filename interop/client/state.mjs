@@ -17,7 +17,7 @@ class ServerState {
   known = new Map() // id to item hash of the server's bytes
   sum = 0n
   cursor = null
-  refused = new Map()
+  refused = new Map() // ids of changes that it will not take, as long as it does not show them
   conflicts = new Map()
   outbox = new Set() // ids of changes that are not in `known`
   notBefore = 0 // when it may be dialled again; like the next, not kept over restarts
@@ -29,6 +29,7 @@ class ServerState {
     this.sum = add(this.sum, item)
     this.known.set(id, item)
     this.outbox.delete(id)
+    this.refused.delete(id)
   }
 
   clear(ids) {

@@ -83,6 +83,30 @@ test('a change above limits.change is refused unsent, and sent to a server that 
   anna.connect()
   await anna.events.next('in-sync')
   assert.equal(server.requests.filter(({ type }) => type === 'push').length, 2)
+  assert.deepEqual([anna.state().refused, anna.state().known], [0, 2])
+})
+
+test('a change added while another is pushed makes it in sync once more', async (t) => {
+  const server = await scripted(t, { answer: usual() })
+  const storage = new MemoryStorage()
+  const anna = await replica(t, { url: server.url, storage })
+  anna.connect()
+  await anna.synced()
+  const append = storage.append.bind(storage)
+  let go
+  await anna.add(one)
+  storage.append = async (records) => { // the second change is durable only after the first is told to be in sync
+    if (records[0].change) await new Promise((resolve) => { go = resolve })
+    return append(records)
+  }
+  const told = anna.events.next('in-sync')
+  const second = anna.add(one)
+  await told
+  const again = anna.events.next('in-sync')
+  go()
+  await second
+  await anna.synced()
+  await again
 })
 
 test('a push that is answered with bad-message is a fault and not repeated on that connection', async (t) => {
