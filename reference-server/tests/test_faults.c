@@ -23,8 +23,8 @@ static struct faults *faults;
 static char preload[SUPPORT_PATH_MAX];
 static char variable[SUPPORT_PATH_MAX + sizeof FAULTS_VARIABLE];
 /* ASan has to be told that what it does not come before is no mistake. */
-static const char *const environment[] = {preload, variable,
-                                          "ASAN_OPTIONS=verify_asan_link_order=0", NULL};
+static char asan[] = "ASAN_OPTIONS=verify_asan_link_order=0";
+static const char *const environment[] = {preload, variable, asan, NULL};
 static const struct process_setting with_faults = {.environment = environment};
 
 static struct server server;
@@ -212,8 +212,9 @@ END_TEST
 
 /* Every process started from here on has the faults; the server starts with nothing cached. */
 static void restart_with_faults(void) {
-    for (const char *const *entry = environment; *entry; entry++)
-        putenv(strdup(*entry));
+    putenv(preload);
+    putenv(variable);
+    putenv(asan);
     server_restart(&server, NULL);
 }
 
