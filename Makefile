@@ -120,11 +120,12 @@ $(eval $(call test_rule,reference-server,$(SERVER) $(PROTOCOL),-lwslay -lev))
 $(eval $(call test_rule,reference-client,$(CLIENT) $(PROTOCOL)))
 $(eval $(call test_rule,conformance,$(CONFORM),-lwslay))
 
-# A disk that fails and a clock that jumps, for the server that test_faults.c starts.
-$(BUILD)/reference-server/tests/faults.so: $(BUILD)/reference-server/tests/shim_faults.o
+# A disk that fails and a clock that jumps, for the server that tests start.
+FAULTS := $(call objects,$(wildcard reference-server/tests/shim_*.c))
+$(BUILD)/reference-server/tests/faults.so: $(FAULTS)
 	$(CC) -shared -o $@ $^
-$(BUILD)/reference-server/tests/shim_faults.o: SANFLAGS = # the sanitizers' own start runs through it
-$(BUILD)/reference-server/tests/test_faults: | $(BUILD)/reference-server/tests/faults.so
+$(FAULTS): SANFLAGS = # the sanitizers' own start runs through it
+$(addprefix $(BUILD)/reference-server/tests/test_,faults power): | $(BUILD)/reference-server/tests/faults.so
 
 # Where tests find what they run: the built programs and the fixtures.
 TEST_ENV = ATHENA_BUILD=$(CURDIR)/$(BUILD) ATHENA_SOURCE=$(CURDIR) ATHENA_SANFLAGS="$(SANFLAGS)"

@@ -25,6 +25,8 @@ struct faults {
     atomic_long clock_s; /* by how much the wall clock is wrong */
     atomic_long full_write;   /* so many writes from now the disk is full; 0: not by itself */
     atomic_long failing_sync; /* so many syncs from now they fail; 0: not by themselves */
+    atomic_long power_loss;   /* so many writes, syncs and renames from now power is lost; 0: not */
+    atomic_uint dropped;      /* then: which of the writes that are not synced, see shim_power.h */
 };
 
 #endif

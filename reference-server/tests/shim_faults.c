@@ -4,6 +4,7 @@
  * same name. Only regular files count as disk, so that sockets and what is logged go undisturbed.
  */
 #include "reference-server/tests/faults.h"
+#include "reference-server/tests/shim_power.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -52,6 +53,16 @@ static bool is_its_turn(atomic_long *countdown) {
     return atomic_load(countdown) > 0 && atomic_fetch_sub(countdown, 1) == 1;
 }
 
+/* Before each operation whose place among others matters after a loss of power. What is written is
+ * kept for it only while one is to come. */
+static bool awaits_power_loss(void) {
+    if (atomic_load(&faults->power_loss) <= 0)
+        return false;
+    if (is_its_turn(&faults->power_loss))
+        power_lose(atomic_load(&faults->dropped));
+    return true;
+}
+
 /* ---- Writing ---- */
 
 /* 0, or the errno with which a write fails now. */
@@ -74,6 +85,8 @@ static ssize_t write_at(__typeof__(&pwrite64) next, int fd, const void *bytes, s
         next(fd, bytes, len / 2, at);
         kill(getpid(), SIGKILL);
     }
+    if (is_file(fd) && awaits_power_loss())
+        power_before_write(fd, len, at);
     return next(fd, bytes, len, at);
 }
 
@@ -95,8 +108,10 @@ EXPORT ssize_t write(int fd, const void *bytes, size_t len) {
 
 static int resize(__typeof__(&ftruncate64) next, int fd, off64_t len) {
     int error = write_error(fd);
-    if (!error)
+    if (!error) {
+        power_after_resize(fd, len);
         return next(fd, len);
+    }
     errno = error;
     return -1;
 }
@@ -113,6 +128,7 @@ EXPORT int ftruncate64(int fd, off64_t len) {
 
 EXPORT int rename(const char *from, const char *to) {
     int disk = atomic_load(&faults->disk);
+    awaits_power_loss();
     if (disk != DISK_FULL && disk != DISK_READ_ONLY)
         return NEXT(rename)(from, to);
     errno = disk == DISK_FULL ? ENOSPC : EROFS;
@@ -167,15 +183,20 @@ EXPORT ssize_t pread64(int fd, void *bytes, size_t len, off64_t at) {
 
 static int sync_by(__typeof__(&fsync) next, int fd) {
     enum { LOOK_AGAIN_MS = 2 };
+    awaits_power_loss();
     atomic_fetch_add(&faults->syncs, 1);
     if (is_its_turn(&faults->failing_sync))
         atomic_store(&faults->disk, DISK_FAILS_SYNCS);
     while (atomic_load(&faults->disk) == DISK_HANGS)
         poll(NULL, 0, LOOK_AGAIN_MS);
-    if (atomic_load(&faults->disk) != DISK_FAILS_SYNCS)
-        return next(fd);
-    errno = EIO;
-    return -1;
+    if (atomic_load(&faults->disk) == DISK_FAILS_SYNCS) {
+        errno = EIO;
+        return -1;
+    }
+    int result = next(fd);
+    if (result == 0)
+        power_after_sync(fd);
+    return result;
 }
 
 EXPORT int fsync(int fd) {
