@@ -248,7 +248,7 @@ install: all ## install below $(DESTDIR)$(PREFIX)
 	for page in $(DOC_MAN); do \
 	    install -m 644 $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.} || exit; done
 	cp -R spec/. $(DESTDIR)$(PREFIX)/share/athena-sync/spec
-	cp -R fixtures/scenarios $(DESTDIR)$(PREFIX)/share/athena-sync/fixtures
+	cp -R fixtures/scenarios fixtures/client-scenarios $(DESTDIR)$(PREFIX)/share/athena-sync/fixtures
 
 dist: ## a source archive of HEAD in dist/
 	@mkdir -p dist
