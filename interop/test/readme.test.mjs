@@ -10,12 +10,16 @@ const commands = [...readme.matchAll(/^build\/athena-conform (\w+) (?:.*\\\n)*.*
 })
 const named = (side) => commands.filter((one) => one.side === side).flatMap(({ names }) => names)
 
-test('each scenario of the walk exists', () => {
-  assert.ok(named('server').length > 100)
-  for (const name of named('server')) assert.ok(existsSync(new URL(`../../fixtures/scenarios/${name}.json`, import.meta.url)), name)
-})
+const folders = { server: 'scenarios', client: 'client-scenarios' }
 
-test('no scenario belongs to two steps', () => {
-  const names = named('server')
-  assert.deepEqual(names.filter((name, i) => names.indexOf(name) !== i), [])
-})
+for (const [side, folder] of Object.entries(folders)) {
+  test(`each scenario of the ${side}'s walk exists`, () => {
+    assert.ok(named(side).length > 100)
+    for (const name of named(side)) assert.ok(existsSync(new URL(`../../fixtures/${folder}/${name}.json`, import.meta.url)), name)
+  })
+
+  test(`no scenario of the ${side}'s walk belongs to two steps`, () => {
+    const names = named(side)
+    assert.deepEqual(names.filter((name, i) => names.indexOf(name) !== i), [])
+  })
+}
