@@ -118,6 +118,19 @@ void lab_service(struct lab *lab) {
         driver_service(lab->devices[i]);
 }
 
+const char *lab_find_leak(const struct lab *lab) {
+    const char *leak = NULL;
+    for (size_t i = 0; i < lab->devices_len && leak == NULL; i++) {
+        char *error = NULL;
+        char *log = file_read(lab->devices[i]->log_path, &error);
+        if (log != NULL)
+            leak = canary_find(&lab->canary, log, strlen(log));
+        free(log);
+        free(error);
+    }
+    return leak;
+}
+
 const char *lab_fault(const struct lab *lab) {
     for (size_t i = 0; i < lab->devices_len; i++)
         if (lab->devices[i]->fault != NULL)

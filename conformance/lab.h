@@ -51,6 +51,8 @@ void lab_note_secret(struct lab *lab, const char *secret);
 nfds_t lab_poll(const struct lab *lab, struct pollfd *fds);
 /* Reads what devices say. */
 void lab_service(struct lab *lab);
+/* What a device told in its log that must not be told, borrowed; NULL when nothing. */
+const char *lab_find_leak(const struct lab *lab);
 /* How a device broke the contract, borrowed; NULL when none did. */
 const char *lab_fault(const struct lab *lab);
 

@@ -359,6 +359,13 @@ static bool wait_and_move(struct run *run) {
     return true;
 }
 
+static void search_logs(struct run *run) {
+    const char *leak = run->lab != NULL ? lab_find_leak(run->lab) : NULL;
+    if (leak != NULL)
+        run_fail(run, "ASP-SEC-2", "the client wrote to its log what must never be there: %s",
+                 leak);
+}
+
 static void play(struct run *run) {
     enum progress progress;
     while ((progress = task_advance(run, &run->task)) == STEP_WAITS) {
@@ -367,6 +374,7 @@ static void play(struct run *run) {
     }
     if (progress == STEP_DONE && !find_fault(run) && run->verdict.checks == 0)
         run_broken(run, "the scenario checked nothing");
+    search_logs(run);
 }
 
 static void add_evidence(struct run *run) {

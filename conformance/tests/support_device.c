@@ -593,6 +593,8 @@ int device_drive(char *const arguments[4]) {
     free(doc);
     entropy_init(&device.entropy, randombytes_random(), "device");
     load(&device);
+    if (has_fault(&device, "logs-the-secret"))
+        fprintf(stderr, "opened with %s\n", device.key);
     cJSON *ready = event("ready");
     cJSON_AddStringToObject(ready, "doc", device.doc);
     say(ready);
