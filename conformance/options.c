@@ -53,7 +53,7 @@ static const char HELP_COMMON[] =
     "  --profile NAME        only scenarios of one profile: core, or an extension\n"
     "  --list                print what would run, and end\n"
     "  --bail                end at the first scenario that is not green\n"
-    "  --timeout SECONDS     what one scenario may take (10)\n"
+    "  --timeout SECONDS     what one scenario, or one life of a device, may take (10)\n"
     "  --jobs N              scenarios side by side (four for each processor)\n"
     "  --seed N              repeat the generated values of an earlier run\n"
     "  --repeat N            all of it N times, each with the next seed\n"

@@ -20,6 +20,7 @@ enum {
     JOBS_MAX = 64,
     PROBE_TIMEOUT_MS = 5000,
     GRACE_MS = 5000,
+    LIVES_MAX = 100,                    /* of devices in one scenario */
     PAUSE_MS_MAX = 24 * 60 * 60 * 1000, /* what a person may take over a debugger */
 };
 
@@ -268,8 +269,9 @@ static void start_job(struct runner *runner) {
         return;
     }
     close(ends[1]);
-    int64_t allowed_ms = 2 * (int64_t)runner->options->timeout_ms + GRACE_MS +
-                         (runner->options->pause_before > 0 ? PAUSE_MS_MAX : 0);
+    int64_t allowed_ms =
+        (runner->options->driver != NULL ? LIVES_MAX : 2) * (int64_t)runner->options->timeout_ms +
+        GRACE_MS + (runner->options->pause_before > 0 ? PAUSE_MS_MAX : 0);
     runner->jobs[runner->jobs_len++] =
         (struct job){.pid = pid,
                      .fd = ends[0],

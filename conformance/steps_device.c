@@ -1,5 +1,6 @@
 /* Steps on clients under test: their lives, what they are told, what they say and hold. */
 #include "conformance/base64url.h"
+#include "conformance/clock.h"
 #include "conformance/document.h"
 #include "conformance/match.h"
 #include "conformance/memory.h"
@@ -67,6 +68,7 @@ static enum progress start_device(struct run *run, struct frame *frame) {
     struct driver *device = lab_find_device(run->lab, name);
     if (device->pid != 0)
         return run_broken(run, "%s runs already", name);
+    run->deadline_us = clock_now_us() + (int64_t)run->timeout_ms * 1000; /* for each life */
     if (!driver_start(device))
         return run_broken(run, "cannot start the driver: %s", strerror(errno));
     frame->memo = cJSON_CreateObject();
