@@ -1,13 +1,13 @@
 /*
  * The report formats for programs, each made from one result model, the JSON document of a run:
  *
- *   {"suite", "version", "protocol", "server", "seed", "seconds", "checks", "verdict", "exit",
- *    "counts": {STATUS: N, ...}, "skipped": N, "troubles": [TEXT, ...], "scenarios": [
+ *   {"suite", "version", "protocol", "server" or "client" (its command or address), "seed",
+ * "seconds", "checks", "verdict", "exit", "counts": {STATUS: N, ...}, "skipped": N, "troubles":
+ * [TEXT, ...], "scenarios": [
  *      {"name", "family", "title", "why", "path", "requirements": [ID, ...], "status", "checks",
  *       "ms", "line", "replay", and of those that are not green, where there is one:
- *       "requirement", "sentence", "message", "expected", "received", "step", "server_log",
- *       "transcript": [TEXT, ...]}, ...],
- *    "requirements": {ID: SENTENCE, ...}}
+ *       "requirement", "sentence", "message", "expected", "received", "step", "tested",
+ * "server_log", "transcript": [TEXT, ...]}, ...], "requirements": {ID: SENTENCE, ...}}
  *
  * With a report that shows them, scenarios that passed have a transcript, too.
  */
@@ -38,6 +38,7 @@ void format_write_escaped_part(FILE *out, const char *text, size_t len);
 void format_write_tap(const cJSON *run, FILE *out);
 void format_write_junit(const cJSON *run, FILE *out);
 void format_write_html(const cJSON *run, FILE *out);
-void format_write_sequence(const cJSON *transcript, FILE *out); /* an SVG drawing of it */
+/* An SVG drawing of it; `tested` is what stands at the other end: "server" or "client". */
+void format_write_sequence(const cJSON *transcript, const char *tested, FILE *out);
 
 #endif

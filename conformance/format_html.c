@@ -171,7 +171,7 @@ static void write_transcript(FILE *out, const cJSON *scenario) {
     if (cJSON_GetArraySize(transcript) == 0)
         return;
     fputs("<div class=\"drawing\">", out);
-    format_write_sequence(transcript, out);
+    format_write_sequence(transcript, format_text(scenario, "tested"), out);
     fputs("</div>\n<pre>", out);
     cJSON_ArrayForEach(line, transcript) {
         write_text(out, "", line->valuestring, "\n");
@@ -204,8 +204,9 @@ static void write_scenario(FILE *out, const cJSON *scenario) {
     fputs("</dl>\n", out);
     write_transcript(out, scenario);
     if (*format_text(scenario, "server_log") != '\0')
-        write_text(out, "<p class=\"dim\">The server printed</p><pre>",
-                   format_text(scenario, "server_log"), "</pre>\n");
+        fprintf(out, "<p class=\"dim\">The %s printed</p>", format_text(scenario, "tested"));
+    if (*format_text(scenario, "server_log") != '\0')
+        write_text(out, "<pre>", format_text(scenario, "server_log"), "</pre>\n");
     fputs("</div></details>\n", out);
 }
 

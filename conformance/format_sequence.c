@@ -121,7 +121,7 @@ static void write_actor(struct drawing *d, const char *name, int index, int heig
     fputs("</text>\n", d->out);
 }
 
-void format_write_sequence(const cJSON *transcript, FILE *out) {
+void format_write_sequence(const cJSON *transcript, const char *tested, FILE *out) {
     struct drawing d = {.out = out};
     const cJSON *item;
     struct line line;
@@ -141,7 +141,7 @@ void format_write_sequence(const cJSON *transcript, FILE *out) {
             width, height, width, height);
     for (int i = 0; i < d.actors_len; i++)
         write_actor(&d, d.actors[i], i, height);
-    write_actor(&d, "server", d.actors_len, height);
+    write_actor(&d, tested, d.actors_len, height);
     int y = TOP;
     cJSON_ArrayForEach(item, transcript) {
         int from = read_line(&line, item->valuestring) && strcmp(line.who, "server") != 0

@@ -71,6 +71,8 @@ void result_add(cJSON *run, const struct scenario *scenario, size_t round,
     cJSON *entry = cJSON_CreateObject();
     add_name(entry, scenario->name, round);
     cJSON_AddStringToObject(entry, "family", scenario->family);
+    cJSON_AddStringToObject(entry, "tested",
+                            cJSON_HasObjectItem(run, "client") ? "client" : "server");
     cJSON_AddStringToObject(entry, "title", scenario->title);
     add_text(entry, "why", cJSON_GetStringValue(cJSON_GetObjectItem(scenario->json, "why")));
     cJSON_AddStringToObject(entry, "path", scenario->path);

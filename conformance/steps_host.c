@@ -145,11 +145,9 @@ static double ask_for_sync(struct driver *device) {
 }
 
 /* Whether the device has come to where serving ends. */
-static bool is_served(struct run *run, struct frame *frame, struct driver *device) {
+static bool is_served(struct frame *frame, struct driver *device) {
     const cJSON *until = step_member(frame, "until");
     cJSON *event = NULL;
-    if (device == NULL)
-        return false;
     if (until != NULL && cJSON_HasObjectItem(until, "event")) {
         event = driver_take_event(device, until);
     } else if (until == NULL) {
@@ -159,7 +157,6 @@ static bool is_served(struct run *run, struct frame *frame, struct driver *devic
         device->sync_id = event != NULL ? 0 : device->sync_id;
     }
     cJSON_Delete(event);
-    (void)run;
     return event != NULL;
 }
 
@@ -178,7 +175,7 @@ static enum progress step_serve(struct run *run, struct task *task, struct frame
             return run_checked(run);
     if (most >= 0 && connection->guest->messages >= most)
         return STEP_DONE;
-    if (is_served(run, frame, device))
+    if (is_served(frame, device))
         return run_checked(run);
     if (connection->ending != CONNECTION_LIVES) {
         char *how = connection_describe_ending(connection);
