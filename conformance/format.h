@@ -1,14 +1,15 @@
 /*
  * The report formats for programs, each made from one result model, the JSON document of a run:
  *
- *   {"suite", "version", "protocol", "server" or "client" (its command or address), "seed",
- * "seconds", "checks", "verdict", "exit", "counts": {STATUS: N, ...}, "skipped": N, "troubles":
- * [TEXT, ...], "scenarios": [
- *      {"name", "family", "title", "why", "path", "requirements": [ID, ...], "status", "checks",
- *       "ms", "line", "replay", and of those that are not green, where there is one:
- *       "requirement", "sentence", "message", "expected", "received", "step", "tested",
- * "server_log", "transcript": [TEXT, ...]}, ...], "requirements": {ID: SENTENCE, ...}}
+ *   {"suite", "version", "protocol", "server" or "client", "seed", "seconds", "checks", "verdict",
+ *    "exit", "counts": {STATUS: N, ...}, "skipped": N, "troubles": [TEXT, ...], "scenarios": [
+ *      {"name", "family", "tested", "title", "why", "path", "requirements": [ID, ...], "status",
+ *       "checks", "ms", "line", "replay", and of those that are not green, where there is one:
+ *       "requirement", "sentence", "message", "expected", "received", "step", "server_log",
+ *       "transcript": [TEXT, ...]}, ...],
+ *    "requirements": {ID: SENTENCE, ...}}
  *
+ * "server" or "client" is the command or address of what was tested, "server_log" what it printed.
  * With a report that shows them, scenarios that passed have a transcript, too.
  */
 #ifndef CONFORM_FORMAT_H
