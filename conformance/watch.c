@@ -22,13 +22,20 @@ static int compare_keys(const void *a, const void *b) {
 }
 
 /* False when it was there already. */
-static bool note_change(struct watch *watch, const char *doc, const char *id) {
+static bool note_change(void **tree, const char *doc, const char *id) {
     char *key = memory_format("%s %s", doc, id);
-    char **found = tsearch(key, &watch->had, compare_keys);
+    char **found = tsearch(key, tree, compare_keys);
     bool fresh = *found == key;
     if (!fresh)
         free(key);
     return fresh;
+}
+
+static bool has_change(void *const *tree, const char *doc, const char *id) {
+    char *key = memory_format("%s %s", doc, id);
+    bool found = tfind(key, tree, compare_keys) != NULL;
+    free(key);
+    return found;
 }
 
 /* ---- Requests -------------------------------------------------------------------------------- */
@@ -43,14 +50,31 @@ static void setup(struct watch *watch) {
 void watch_fini(struct watch *watch) {
     cJSON_Delete(watch->asked);
     cJSON_Delete(watch->open);
-    tdestroy(watch->had, free);
+    tdestroy(watch->stored, free);
+    tdestroy(watch->relayed, free);
     *watch = (struct watch){0};
+}
+
+/* Whether the changes of a push had come live when it was sent: such a change can only be a
+ * duplicate, while one that comes live afterwards was relayed to its own author. */
+static cJSON *note_known(const struct watch *watch, const cJSON *push) {
+    const cJSON *change;
+    cJSON *known = cJSON_CreateArray();
+    cJSON_ArrayForEach(change, cJSON_GetObjectItemCaseSensitive(push, "changes")) {
+        cJSON_AddItemToArray(known,
+                             cJSON_CreateBool(has_change(&watch->relayed, text_of(push, "doc"),
+                                                         text_of(change, "id"))));
+    }
+    return known;
 }
 
 void watch_sent(struct watch *watch, const cJSON *message) {
     setup(watch);
-    if (cJSON_IsNumber(cJSON_GetObjectItemCaseSensitive(message, "req")))
-        cJSON_AddItemToArray(watch->asked, cJSON_Duplicate(message, true));
+    if (!cJSON_IsNumber(cJSON_GetObjectItemCaseSensitive(message, "req")))
+        return;
+    cJSON *asked = cJSON_Duplicate(message, true);
+    cJSON_AddItemToObject(asked, "known", note_known(watch, message));
+    cJSON_AddItemToArray(watch->asked, asked);
 }
 
 /* The request that a reply answers, taken out; NULL when there is none. */
@@ -76,16 +100,25 @@ static bool names_index(const cJSON *pushed, int index) {
     return false;
 }
 
-/* Notes what the push stored; false when one of those was relayed to its own author before. */
-static bool note_pushed(struct watch *watch, const cJSON *request, const cJSON *pushed) {
+/* Notes what the push stored; NULL, or what is wrong with that. */
+static const char *note_pushed(struct watch *watch, const cJSON *request, const cJSON *pushed,
+                               const char **requirement) {
+    const char *doc = text_of(request, "doc");
+    const cJSON *known = cJSON_GetObjectItem(request, "known");
     const cJSON *change;
     int index = 0;
-    bool fresh = true;
     cJSON_ArrayForEach(change, cJSON_GetObjectItemCaseSensitive(request, "changes")) {
-        if (!names_index(pushed, index++))
-            fresh = note_change(watch, text_of(request, "doc"), text_of(change, "id")) && fresh;
+        const char *id = text_of(change, "id");
+        if (names_index(pushed, index++))
+            continue;
+        bool was_known = cJSON_IsTrue(cJSON_GetArrayItem(known, index - 1));
+        *requirement = was_known ? "ASP-PUSH-6" : "ASP-LIVE-3";
+        if (was_known || has_change(&watch->relayed, doc, id))
+            return was_known ? "a change that had come live before is said to be stored now"
+                             : "a change was relayed to the connection that stored it";
+        note_change(&watch->stored, doc, id);
     }
-    return fresh;
+    return NULL;
 }
 
 /* ---- Open documents -------------------------------------------------------------------------- */
@@ -113,10 +146,15 @@ static const char *check_changed(struct watch *watch, const cJSON *message,
     *requirement = "ASP-LIVE-7";
     if (find_open(watch, text_of(message, "doc")) == NULL)
         return "a live change of a document that is not open";
-    *requirement = "ASP-LIVE-1";
     cJSON_ArrayForEach(change, cJSON_GetObjectItemCaseSensitive(message, "changes")) {
-        if (!note_change(watch, text_of(message, "doc"), text_of(change, "id")))
-            return "a live change that this connection stored itself, or has had before";
+        const char *doc = text_of(message, "doc");
+        const char *id = text_of(change, "id");
+        *requirement = "ASP-LIVE-3";
+        if (has_change(&watch->stored, doc, id))
+            return "a live change that this connection stored itself";
+        *requirement = "ASP-LIVE-1";
+        if (!note_change(&watch->relayed, doc, id))
+            return "a live change that came before";
     }
     return NULL;
 }
@@ -128,10 +166,8 @@ static const char *check_reply(struct watch *watch, const cJSON *message,
     *requirement = "ASP-MSG-9";
     if (request == NULL && !watch->blind)
         wrong = "a reply to no request";
-    if (request != NULL && is_type(message, "pushed") && !note_pushed(watch, request, message)) {
-        *requirement = "ASP-LIVE-3";
-        wrong = "a change was relayed to the connection that stored it";
-    }
+    if (request != NULL && is_type(message, "pushed"))
+        wrong = note_pushed(watch, request, message, requirement);
     cJSON_Delete(request);
     note_reply(watch, message);
     return wrong;

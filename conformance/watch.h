@@ -16,7 +16,8 @@ struct watch {
     double message_max; /* bytes, from welcome */
     cJSON *asked;       /* array of requests without an answer */
     cJSON *open;        /* array of ids of documents that are open */
-    void *had;          /* tree of "DOC CHANGE": stored by this connection, or relayed to it */
+    void *stored;       /* tree of "DOC CHANGE": by this connection, as `pushed` has said */
+    void *relayed;      /* the same: come live */
 };
 
 void watch_fini(struct watch *watch);
