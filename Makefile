@@ -161,6 +161,10 @@ valgrind: all $(READERS) ## the suite under valgrind: scripted servers that send
 mutants: all ## break the reference on purpose, see whether the conformance suite notices
 	$(TEST_ENV) node scripts/mutants.mjs --json $(BUILD)/mutants.json $(MUTANTS)
 
+trace: ## each requirement beside its scenarios, code, tests and mutants; what is missing
+	@mkdir -p $(BUILD)
+	node scripts/trace.mjs --json $(BUILD)/trace.json --html $(BUILD)/trace.html
+
 bench: all ## measure; prints medians and the machine's own limits
 	$(TEST_ENV) $(BUILD)/athena-bench $(BENCH_ARGS)
 
@@ -260,7 +264,7 @@ dist: ## a source archive of HEAD in dist/
 clean: ## remove what was built
 	rm -rf build dist compile_commands.json
 
-.PHONY: all help deps deps-dev check conformance report-page asan valgrind mutants bench interop-deps \
+.PHONY: all help deps deps-dev check conformance report-page asan valgrind mutants trace bench interop-deps \
         vectors-check interop web web-check fuzz soak model faults format lint install dist clean
 
 -include $(shell find build -name '*.d' 2>/dev/null)

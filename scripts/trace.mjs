@@ -1,0 +1,168 @@
+#!/usr/bin/env node
+// From each requirement of the specification to the scenarios, the code and the mutants that cite it, and
+// back: a table, with what is missing. Exit: 0 no hole, 1 holes, 2 usage.
+//
+//   trace.mjs [--json FILE] [--html FILE] [--all]
+//
+// A scenario covers a requirement only when a step of it can fail for it: the step cites it, or cites
+// nothing and the requirement is the first of the scenario; or the harness checks it of every message.
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join, relative } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url))
+const SPEC = 'spec/athena-sync-1.md'
+const UNTESTED = 'spec/untested.json'
+const CODE = ['protocol', 'reference-server', 'reference-client']
+// Where the harness checks every message of its own accord, by whom it judges.
+const ALWAYS = { server: ['connection.c', 'watch.c', 'steps_wire.c'], client: ['canary.c', 'guest.c', 'host.c', 'run_client.c', 'steps_host.c', 'steps_device.c', 'lab.c'] }
+// Verbs that only prepare, and cannot fail for what the implementation does.
+const SETTING = ['document', 'change', 'changes', 'let', 'send', 'send_text', 'send_frames', 'send_bytes', 'send_fragmented', 'disconnect', 'stop_reading', 'resume_reading', 'repeat', 'if', 'parallel', 'device', 'add', 'log', 'serve']
+
+const read = (path) => readFileSync(join(ROOT, path), 'utf8')
+
+function* filesBelow(folder, keep) {
+  for (const entry of readdirSync(join(ROOT, folder), { withFileTypes: true })) {
+    const path = `${folder}/${entry.name}`
+    if (entry.isDirectory()) yield* filesBelow(path, keep)
+    else if (keep(path)) yield path
+  }
+}
+
+// ---- What cites ----
+
+function requirements() {
+  const found = new Map()
+  const text = read(SPEC).replace(/\n(?![-\n#|`])\s*/g, ' ')
+  for (const [, id, sentence] of text.matchAll(/^- \[(ASP-[A-Z]+-\d+)\] (.*)$/gm)) {
+    const [, level] = sentence.match(/\b(MUST|SHOULD|MAY)\b/)
+    found.set(id, { id, level, sentence: sentence.trim(), server: [], client: [], code: [], tests: [], mutants: [] })
+  }
+  return found
+}
+
+// The ids for which some step of these can fail; `own` is what a step without a citation stands for.
+function* citedBy(steps, own) {
+  for (const step of steps) {
+    const verb = Object.keys(step)[0]
+    const id = step.requirement ?? own
+    if (step.requirement || !SETTING.includes(verb)) yield id
+    for (const branch of [step.steps ?? [], ...(step.parallel ?? [])]) yield* citedBy(branch, id)
+  }
+}
+
+function readScenarios(folder) {
+  const keep = (path) => path.endsWith('.json') && !path.endsWith('.schema.json')
+  return [...filesBelow(folder, keep)].map((path) => {
+    const { requirements, steps } = JSON.parse(read(path))
+    return { name: relative(folder, path).replace(/\.json$/, ''), path, claims: requirements ?? [], covers: new Set(citedBy(steps, requirements?.[0])) }
+  })
+}
+
+const ids = (text, pattern) => new Set([...text.matchAll(pattern)].map(([, id]) => id))
+
+function collect() {
+  const all = requirements()
+  const holes = []
+  const add = (id, list, name, where) => {
+    const requirement = all.get(id)
+    if (!requirement) holes.push(`${where} cites ${id}, which the specification does not have`)
+    else if (!requirement[list].includes(name)) requirement[list].push(name)
+  }
+  for (const [role, folder] of [['server', 'fixtures/scenarios'], ['client', 'fixtures/client-scenarios']]) {
+    for (const { name, path, claims, covers } of readScenarios(folder)) {
+      if (claims.length === 0) holes.push(`${path} cites no requirement`)
+      for (const id of claims) if (!all.has(id)) add(id, role, name, path)
+      for (const id of covers) add(id, role, name, path)
+    }
+    for (const file of ALWAYS[role]) {
+      const path = `conformance/${file}`
+      try {
+        for (const id of ids(read(path), /"(ASP-[A-Z]+-\d+)"/g)) add(id, role, 'every scenario', path)
+      } catch (error) {
+        if (error.code !== 'ENOENT') throw error
+      }
+    }
+  }
+  for (const folder of CODE) {
+    for (const path of filesBelow(folder, (path) => /\.[ch]$/.test(path))) {
+      const list = /\/(tests|fuzz)\//.test(path) ? 'tests' : 'code'
+      for (const id of ids(read(path), /\[(ASP-[A-Z]+-\d+)\]/g)) add(id, list, path, path)
+    }
+  }
+  for (const path of filesBelow('fixtures/mutants', (path) => /\.(patch|mjs)$/.test(path))) {
+    const [, breaks = ''] = read(path).match(/^(?:\/\/ )?Breaks: (.*)$/m) ?? []
+    for (const id of breaks.split(/[ ,]+/).filter(Boolean)) add(id, 'mutants', path.replace('fixtures/mutants/', ''), path)
+  }
+  return { all, holes }
+}
+
+// ---- What is missing ----
+
+function judge({ all, holes }) {
+  const { scenarios, code } = JSON.parse(read(UNTESTED))
+  for (const [name, list] of Object.entries({ scenarios, code })) {
+    for (const id of Object.keys(list)) if (!all.has(id)) holes.push(`${UNTESTED}: ${id} in ${name} is not in the specification`)
+  }
+  for (const requirement of all.values()) {
+    const { id, level, server, client } = requirement
+    const isCovered = server.length + client.length > 0
+    requirement.untested = scenarios[id] ?? null
+    requirement.uncoded = code[id] ?? null
+    if (isCovered && requirement.untested) holes.push(`${id} is covered: ${UNTESTED} need not excuse it`)
+    if (!isCovered && !requirement.untested && level !== 'MAY') holes.push(`${id} (${level}): no scenario can fail for it`)
+    if (requirement.code.length > 0 && requirement.uncoded) holes.push(`${id} is cited by code: ${UNTESTED} need not excuse it`)
+    if (requirement.code.length === 0 && !requirement.uncoded && level !== 'MAY') holes.push(`${id} (${level}): no reference code cites it`)
+  }
+  return { requirements: [...all.values()], holes }
+}
+
+// ---- Telling ----
+
+const few = (list, most = 3) => list.length <= most ? list.join(' ') : `${list.slice(0, most).join(' ')} +${list.length - most}`
+
+function summary({ requirements, holes }) {
+  const count = (keep) => requirements.filter(keep).length
+  return `${requirements.length} requirements: ${count(({ server }) => server.length)} covered by scenarios for servers, ` +
+    `${count(({ client }) => client.length)} by scenarios for clients, ${count(({ untested }) => untested)} excused; ` +
+    `${count(({ code }) => code.length)} cited by code, ${count(({ mutants }) => mutants.length)} broken by mutants; ${holes.length} holes`
+}
+
+function printTable({ requirements }) {
+  for (const { id, level, server, client, code, mutants, untested } of requirements) {
+    console.log(`${id.padEnd(15)} ${level.padEnd(7)} server: ${few(server) || '-'}; client: ${few(client) || '-'}; code: ${few(code) || '-'}; mutants: ${few(mutants) || '-'}${untested ? `; untested: ${untested}` : ''}`)
+  }
+}
+
+const STYLE = 'body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:90rem;padding:0 1rem;color-scheme:light dark;background:Canvas;color:CanvasText}' +
+  'table{border-collapse:collapse;width:100%}td,th{text-align:left;vertical-align:top;padding:.3rem .6rem;border-bottom:1px solid #8886;overflow-wrap:anywhere}' +
+  'th{position:sticky;top:0;background:Canvas}.hole{color:#d33}small{opacity:.7}code{font-size:13px}'
+const escape = (text) => text.replaceAll('&', '&amp;').replaceAll('<', '&lt;')
+
+function page(result) {
+  const cell = (list, reason) => list.length > 0 ? list.map((name) => `<code>${escape(name)}</code>`).join('<br>') : `<small>${escape(reason ?? '')}</small>`
+  const rows = result.requirements.map(({ id, sentence, server, client, code, tests, mutants, untested, uncoded }) =>
+    `<tr id="${id}"><td>${id}<td>${escape(sentence)}<td>${cell(server, untested)}<td>${cell(client, untested)}<td>${cell(code, uncoded)}<td>${cell(tests)}<td>${cell(mutants)}</tr>`)
+  return `<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Athena Sync: requirements</title><style>${STYLE}</style>` +
+    `<h1>Requirements, and what shows them</h1><p>${summary(result)}.</p>${result.holes.map((hole) => `<p class="hole">${escape(hole)}</p>`).join('')}` +
+    `<table><tr><th>id<th>sentence<th>scenarios for servers<th>for clients<th>code<th>unit tests<th>mutants</tr>${rows.join('\n')}</table></html>\n`
+}
+
+function main() {
+  const { values } = parseArgs({ options: { json: { type: 'string' }, html: { type: 'string' }, all: { type: 'boolean' } } })
+  const result = judge(collect())
+  if (values.all) printTable(result)
+  for (const hole of result.holes) console.log(hole)
+  console.log(summary(result))
+  if (values.json) writeFileSync(values.json, JSON.stringify(result, null, 2) + '\n')
+  if (values.html) writeFileSync(values.html, page(result))
+  process.exitCode = result.holes.length > 0 ? 1 : 0
+}
+
+try {
+  main()
+} catch (error) {
+  console.error(`trace.mjs: ${error.message}`)
+  process.exitCode = 2
+}
