@@ -182,6 +182,7 @@ static void dial(struct session *s) {
     s->state = CONNECTING;
     s->connected_ms = s->progress_ms = s->now_ms;
     s->probed_ms = 0;
+    s->ending_retry_ms = 0;
     s->next_req = 1;
     s->host.connect(s->host.ctx);
 }
@@ -219,7 +220,7 @@ void session_disconnected(struct session *s, const struct athena_error *why, uin
         return;
     if (why->code != ATHENA_UNAVAILABLE)
         report(s, why->code, why->text); /* [ASP-CLI-42] */
-    go_waiting(s, why, 0);
+    go_waiting(s, why, s->ending_retry_ms);
 }
 
 void session_progress(struct session *s, uint64_t now_ms) {
@@ -316,6 +317,7 @@ static void on_error(struct session *s, const struct request *request,
     if (!request) {
         if (message->code != ATHENA_SHUTTING_DOWN)
             report(s, message->code, session_refusal("", message).text);
+        s->ending_retry_ms = session_retry_after_ms(message);
         return; /* the server closes if it has to */
     }
     if (request->kind == REQUEST_PUSH)

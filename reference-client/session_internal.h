@@ -43,6 +43,8 @@ struct session {
     /* What a server's retry_after_ms forbids, on whatever connection [ASP-ERR-6]. */
     uint64_t attempt_not_before_ms;
     uint64_t push_not_before_ms;
+    uint64_t
+        ending_retry_ms; /* of an `error` that answered no request, until the end it announces */
     uint64_t connected_ms;
     uint64_t progress_ms;
     uint64_t probed_ms; /* 0: no probe is out */

@@ -278,6 +278,21 @@ START_TEST(an_open_waits_as_long_as_it_was_told) {
 }
 END_TEST
 
+/* [ASP-ERR-6]: a server that stops may say when it is back. */
+START_TEST(a_server_that_stops_is_left_alone_as_long_as_it_asks) {
+    rig_open(&rig, 0, "c0");
+    rig_say_text(&rig, "{\"type\":\"error\",\"code\":\"shutting-down\",\"message\":\"m\","
+                       "\"retry_after_ms\":90000}");
+    rig_cut(&rig);
+    ck_assert_uint_eq(session_deadline_ms(rig.session), rig.now_ms + 90000);
+    ck_assert_uint_eq(rig_count(&rig, ATHENA_SYNC_FAULT), 0);
+    rig_pass(&rig, 90000);
+    session_connected(rig.session, rig.now_ms);
+    rig_cut(&rig);
+    ck_assert_uint_lt(session_deadline_ms(rig.session), rig.now_ms + 60001); /* once */
+}
+END_TEST
+
 /* [ASP-CLI-38]: no server sends a client away for ever. */
 START_TEST(nobody_has_to_wait_longer_than_an_hour) {
     rig_greet(&rig, &rig_limits);
@@ -497,6 +512,7 @@ int main(void) {
         {a_code_that_is_not_known_is_tried_again, 1},
         {a_push_waits_as_long_as_it_was_told_on_any_connection, 1},
         {an_open_waits_as_long_as_it_was_told, 1},
+        {a_server_that_stops_is_left_alone_as_long_as_it_asks, 1},
         {nobody_has_to_wait_longer_than_an_hour, 1},
         {words_of_a_server_are_fit_for_a_terminal, COUNT(words)},
         {long_words_are_cut_between_characters, 3},
