@@ -127,8 +127,10 @@ $(BUILD)/reference-server/tests/faults.so: $(FAULTS)
 $(FAULTS): SANFLAGS = # the sanitizers' own start runs through it
 $(addprefix $(BUILD)/reference-server/tests/test_,faults power): | $(BUILD)/reference-server/tests/faults.so
 
-# Where tests find what they run: the built programs and the fixtures.
-TEST_ENV = ATHENA_BUILD=$(CURDIR)/$(BUILD) ATHENA_SOURCE=$(CURDIR) ATHENA_SANFLAGS="$(SANFLAGS)"
+# Where tests find what they run: the built programs and the fixtures; and the seconds that Check gives
+# each, which only end what has failed, however busy the machine.
+TEST_ENV = ATHENA_BUILD=$(CURDIR)/$(BUILD) ATHENA_SOURCE=$(CURDIR) ATHENA_SANFLAGS="$(SANFLAGS)" \
+           CK_DEFAULT_TIMEOUT=120
 
 check: all $(TESTS) ## run the unit tests and every fast test
 	@$(TEST_ENV) scripts/run-tests $(if $(SIMULATION),'$(BUILD)/athena-simulate --seeds 2000') \
