@@ -67,15 +67,19 @@ async function main() {
     process.exit(2)
   }
   if (wanted === undefined) return console.log(USAGE)
-  const server = await startServer(wanted)
-  const stop = () => server.stop().then(() => process.exit(0))
-  process.on('SIGTERM', stop)
+  let starting
+  const stop = () => starting.then((server) => server.stop()).then(() => process.exit(0), fail)
+  process.on('SIGTERM', stop) // before it listens: whoever sees that it does may stop it
   process.on('SIGINT', stop)
+  starting = startServer(wanted)
+  const server = await starting
   if (server.store.droppedBytes > 0) console.error(`dropped ${server.store.droppedBytes} bytes of a write that was never finished`)
   console.log(`listening on ${server.url}`)
 }
 
-main().catch((error) => {
+function fail(error) {
   console.error(error.message)
   process.exit(1)
-})
+}
+
+main().catch(fail)
