@@ -141,7 +141,8 @@ faults: all $(BUILD)/reference-server/tests/faults.so ## real replicas while the
 
 SERVER_COMMAND = $(CURDIR)/$(BUILD)/athena-syncd --listen 127.0.0.1:{port} --data {dir} \
                  --quota-document-bytes {quota}
-CLIENT_COMMAND = $(CURDIR)/$(BUILD)/athena-sync watch {dir} --key {key} --url {url} --offline
+CLIENT_COMMAND = $(CURDIR)/$(BUILD)/athena-sync watch {dir} --key {key} --url {url} --offline \
+                 --patience-ms {patience_ms}
 conformance: all ## run the conformance suite against the reference server and client
 	$(TEST_ENV) $(BUILD)/athena-conform server --exec '$(SERVER_COMMAND)' $(CONFORM_ARGS)
 	$(TEST_ENV) $(BUILD)/athena-conform client --driver '$(CLIENT_COMMAND)' $(CONFORM_ARGS)
@@ -189,7 +190,7 @@ interop: all ## test the JavaScript implementation; every server with every clie
 	$(TEST_ENV) $(BUILD)/athena-conform server --jobs 2 --timeout 60 $(CONFORM_ARGS) \
 	    --exec 'node $(CURDIR)/interop/server.mjs --port {port} --data {dir} --quota {quota}'
 	$(TEST_ENV) $(BUILD)/athena-conform client --jobs 2 --timeout 60 $(CONFORM_ARGS) \
-	    --driver 'node $(CURDIR)/interop/cli.mjs watch {dir} --key {key} --url {url} --offline'
+	    --driver 'node $(CURDIR)/interop/cli.mjs watch {dir} --key {key} --url {url} --offline --patience-ms {patience_ms}'
 	$(TEST_ENV) node interop/matrix.mjs
 
 web: all ## a page with two devices that write one encrypted text, and what passes between

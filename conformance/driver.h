@@ -17,10 +17,11 @@ enum { DRIVER_EXIT_UNSUPPORTED = 127 };
 
 struct driver_options {
     const char *name;
-    const char *command; /* with {dir}, {key} and {url} */
+    const char *command; /* with {dir}, {key}, {url} and perhaps {patience_ms} */
     const char *folder;  /* for its replica and its log; exists */
     const char *key;
     const char *url;
+    unsigned patience_ms; /* with a silent server; 0: its own */
     bool patient; /* waits as long as it likes before it connects again, not told to `retry` */
 };
 
@@ -45,6 +46,8 @@ struct driver {
     char *fault; /* how it broke the contract */
 };
 
+/* Whether the command lets a driver's patience be set. */
+bool driver_takes_patience(const char *command);
 struct driver *driver_new(const struct driver_options *options, const struct spec *spec,
                           struct transcript *transcript);
 void driver_free(struct driver *driver);

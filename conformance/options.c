@@ -43,7 +43,9 @@ static const char HELP_CLIENT[] =
     "\n"
     "The client\n"
     "  --driver COMMAND      starts a driver, as spec/driver.md describes it: {dir} becomes its\n"
-    "                        folder, {key} the document secret, {url} the server's URL\n"
+    "                        folder, {key} the document secret, {url} the server's URL,\n"
+    "                        {patience_ms}, if it is there, how long it bears a silent server\n"
+    "                        (0: its own times)\n"
     "\n";
 
 static const char HELP_COMMON[] =

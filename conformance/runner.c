@@ -226,6 +226,10 @@ static bool can_run(const struct runner *runner, const struct scenario *scenario
     else if (scenario_needs(scenario, "quota") && !target_takes_quota(target))
         *verdict =
             plain_verdict(VERDICT_UNSUPPORTED, memory_copy_text("the command takes no {quota}"));
+    else if (scenario_needs(scenario, "patience") &&
+             !driver_takes_patience(runner->options->driver))
+        *verdict = plain_verdict(VERDICT_UNSUPPORTED,
+                                 memory_copy_text("the driver's command takes no {patience_ms}"));
     else
         return true;
     return false;

@@ -46,6 +46,8 @@ static bool make_device(struct run *run, const struct frame *frame, const cJSON 
                                            .folder = folder,
                                            .key = secret,
                                            .url = run->lab->url,
+                                           .patience_ms =
+                                               (unsigned)step_number(frame, "patience_ms", 0),
                                            .patient = step_flag(frame, "patient")};
     lab_note_secret(run->lab, secret);
     bool ok = mkdir(folder, 0700) == 0;

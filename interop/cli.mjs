@@ -15,7 +15,7 @@ import { FileStorage } from './storage-file.mjs'
 
 const USAGE = `usage: cli.mjs init FOLDER [--url URL] [--key KEY]
        cli.mjs key FOLDER
-       cli.mjs watch FOLDER [--key KEY] [--url URL] [--offline] [--token-file FILE] [--automerge]
+       cli.mjs watch FOLDER [--key KEY] [--url URL] [--offline] [--patience-ms MS] [--token-file FILE] [--automerge]
 
   init    makes a replica, of a new document or, with --key, of one that exists
   key     prints the document secret
@@ -24,6 +24,7 @@ const USAGE = `usage: cli.mjs init FOLDER [--url URL] [--key KEY]
   --url URL          the server; init remembers it
   --key KEY          the document secret, 43 characters; - reads it from standard input
   --offline          does not connect until told to
+  --patience-ms MS   silence to bear before asking for a sign of life, and then for its coming; 0: the usual
   --token-file FILE  its first line is the server's token
   --automerge        puts received bytes that are no Automerge change into quarantine
   --help             prints this`
@@ -65,7 +66,8 @@ async function automergeCheck() {
   return (id, data) => { decodeChange(data) }
 }
 
-async function watch(folder, { url, key, offline, 'token-file': tokenFile, automerge }) {
+async function watch(folder, { url, key, offline, 'patience-ms': patience, 'token-file': tokenFile, automerge }) {
+  const times = patienceOf(patience)
   const { secret, url: usual } = joined(folder, { url, key })
   const driver = new Driver((line) => process.stdout.write(`${JSON.stringify(line)}\n`))
   const replica = await Replica.open({
@@ -74,6 +76,7 @@ async function watch(folder, { url, key, offline, 'token-file': tokenFile, autom
     WebSocket: NodeWebSocket,
     url: url ?? usual,
     token: tokenFile && firstLine(tokenFile),
+    times,
     validate: automerge ? await automergeCheck() : undefined,
     onEvent: (event) => driver.event(event)
   })
@@ -81,6 +84,13 @@ async function watch(folder, { url, key, offline, 'token-file': tokenFile, autom
   driver.ready(replica)
   if (!offline && (url ?? usual) !== undefined) replica.connect()
   obey(driver)
+}
+
+// undefined for the usual times.
+function patienceOf(text = '0') {
+  if (!/^\d{1,8}$/.test(text)) throw new UsageError(`--patience-ms ${text}: not a whole number of milliseconds`)
+  const time = Number(text)
+  return time === 0 ? undefined : { idle: time, patience: time, welcome: time }
 }
 
 // Without TLS whoever is on the path can take over the connection.
@@ -114,6 +124,7 @@ const PROGRAM = {
       key: { type: 'string' },
       url: { type: 'string' },
       offline: { type: 'boolean' },
+      'patience-ms': { type: 'string' },
       'token-file': { type: 'string' },
       automerge: { type: 'boolean' }
     }

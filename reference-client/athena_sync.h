@@ -197,6 +197,9 @@ struct athena_sync_connect_options {
     const char *token;   /* bearer token, or NULL */
     const char *ca_file; /* PEM; NULL: the system's */
     bool is_insecure;    /* does not verify the certificate [ASP-WS-43] */
+    /* How long a silent server is borne before it is asked for a sign of life, and how long that
+     * may take, as may its greeting [ASP-WS-33] [ASP-WS-35] [ASP-WS-36]. 0: 45, 20 and 30 s. */
+    uint64_t patience_ms;
     /* Called from athena_sync_service and athena_sync_run, and from nowhere else. */
     void (*event)(void *ctx, const struct athena_sync_event *event);
     void *ctx;

@@ -91,12 +91,15 @@ static enum athena_code start(struct athena_sync *sync,
         .event_fd = sync->event_fd,
     };
     struct session_host host = {sync, on_connect, on_send, on_drop, on_event, on_random};
+    struct session_times times = session_default_times;
+    if (options->patience_ms > 0)
+        times.idle_ms = times.probe_ms = times.greeting_ms = options->patience_ms;
     sync->event = options->event;
     sync->event_ctx = options->ctx;
     sync->transport = transport_new(&transport);
     if (sync->transport)
-        sync->session = session_new(&host, &session_default_times, sync->replica, &sync->keys,
-                                    sync_view(sync->url.authority));
+        sync->session =
+            session_new(&host, &times, sync->replica, &sync->keys, sync_view(sync->url.authority));
     if (!sync->session) {
         transport_free(sync->transport);
         sync->transport = NULL;
@@ -154,8 +157,11 @@ static void take_item(struct athena_sync *sync, const struct transport_item *ite
     case TRANSPORT_MESSAGE:
         session_receive(sync->session, (struct athena_text_view){item->text, item->len}, now_ms());
         break;
-    case TRANSPORT_PROGRESS:
-        session_progress(sync->session, now_ms());
+    case TRANSPORT_SENT:
+        session_sent(sync->session, now_ms());
+        break;
+    case TRANSPORT_RECEIVED:
+        session_received(sync->session, now_ms());
         break;
     default:
         session_disconnected(sync->session, &item->why, now_ms());

@@ -223,7 +223,11 @@ void session_disconnected(struct session *s, const struct athena_error *why, uin
     go_waiting(s, why, s->ending_retry_ms);
 }
 
-void session_progress(struct session *s, uint64_t now_ms) {
+void session_sent(struct session *s, uint64_t now_ms) {
+    s->progress_ms = now_ms;
+}
+
+void session_received(struct session *s, uint64_t now_ms) {
     s->progress_ms = now_ms;
     s->probed_ms = 0;
 }
@@ -398,7 +402,7 @@ void session_receive(struct session *s, struct athena_text_view json, uint64_t n
     struct athena_message message;
     struct athena_error error;
     s->now_ms = now_ms;
-    session_progress(s, now_ms);
+    session_received(s, now_ms);
     if (s->state < GREETING)
         return;
     enum athena_code code =

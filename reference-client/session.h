@@ -55,8 +55,11 @@ void session_connected(struct session *session, uint64_t now_ms);
 void session_receive(struct session *session, struct athena_text_view json, uint64_t now_ms);
 /* A connection ended, or an attempt failed; why. Ignored when the session knows already. */
 void session_disconnected(struct session *session, const struct athena_error *why, uint64_t now_ms);
-/* Bytes moved in either direction. */
-void session_progress(struct session *session, uint64_t now_ms);
+/* Bytes went out. They show that the connection is not idle, not that the server lives: what a
+ * half-open connection is given still goes out [ASP-WS-35]. */
+void session_sent(struct session *session, uint64_t now_ms);
+/* Bytes came, of a message that may not be whole yet. */
+void session_received(struct session *session, uint64_t now_ms);
 /* The replica has new changes of the application. */
 void session_added(struct session *session, uint64_t now_ms);
 

@@ -39,7 +39,7 @@ struct transport {
     bool wants_drop;
     uint16_t close_code;
     bool is_ending;
-    bool has_progress; /* an item that says so waits already */
+    bool waits[TRANSPORT_ITEM_TYPES]; /* of SENT and RECEIVED: one says it for all */
 
     /* Of the thread alone. */
     struct lws *wsi; /* the current connection; others only run down */
@@ -62,7 +62,7 @@ static void free_incoming(struct transport *t) {
     }
     t->incoming_end = &t->incoming;
     t->incoming_bytes = 0;
-    t->has_progress = false;
+    memset(t->waits, 0, sizeof t->waits);
 }
 
 static void free_outgoing(struct transport *t) {
@@ -106,11 +106,11 @@ static bool put(struct transport *t, enum transport_item_type type, const char *
     return ok;
 }
 
-static void put_progress(struct transport *t) {
+static void put_progress(struct transport *t, enum transport_item_type type) {
     pthread_mutex_lock(&t->mutex);
-    bool is_new = !t->has_progress && !t->wants_drop;
+    bool is_new = !t->waits[type] && !t->wants_drop;
     if (is_new)
-        t->has_progress = add_item(t, TRANSPORT_PROGRESS, NULL, 0, NULL);
+        t->waits[type] = add_item(t, type, NULL, 0, NULL);
     pthread_mutex_unlock(&t->mutex);
     if (is_new)
         raise_event(t);
@@ -125,8 +125,7 @@ struct transport_item *transport_next(struct transport *t) {
         if (!t->incoming)
             t->incoming_end = &t->incoming;
         t->incoming_bytes -= sizeof *item + item->len;
-        if (item->type == TRANSPORT_PROGRESS)
-            t->has_progress = false;
+        t->waits[item->type] = false;
     }
     bool resumes = was_full && t->incoming_bytes < INCOMING_BYTES_MAX;
     pthread_mutex_unlock(&t->mutex);
@@ -195,7 +194,7 @@ static int receive(struct transport *t, struct lws *wsi, const char *bytes, size
         lws_close_reason(wsi, LWS_CLOSE_STATUS_UNACCEPTABLE_OPCODE, NULL, 0);
         return -1;
     }
-    put_progress(t);
+    put_progress(t, TRANSPORT_RECEIVED);
     athena_buf_append(&t->message, bytes, len);
     if (t->message.failed)
         return -1;
@@ -234,7 +233,7 @@ static int send_next(struct transport *t, struct lws *wsi) {
     struct outgoing *message = take_outgoing(t);
     if (!message)
         return 0;
-    put_progress(t);
+    put_progress(t, TRANSPORT_SENT);
     int written = lws_write(wsi, message->bytes + LWS_PRE, message->len, LWS_WRITE_TEXT);
     free(message);
     lws_callback_on_writable(wsi);

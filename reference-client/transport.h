@@ -26,8 +26,10 @@ struct transport_options {
 enum transport_item_type {
     TRANSPORT_CONNECTED,
     TRANSPORT_MESSAGE,
-    TRANSPORT_PROGRESS, /* bytes moved */
+    TRANSPORT_SENT,     /* bytes went out: no sign of life from the server */
+    TRANSPORT_RECEIVED, /* bytes came, of a message that may not be whole yet */
     TRANSPORT_DISCONNECTED,
+    TRANSPORT_ITEM_TYPES,
 };
 
 struct transport_item {

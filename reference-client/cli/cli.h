@@ -29,6 +29,7 @@ struct arguments {
     const char *ca_file;
     const char *file;
     uint64_t timeout_s;
+    uint64_t patience_ms;
     bool is_insecure;
     bool is_json;
     bool is_hex;

@@ -14,7 +14,7 @@ static const struct command commands[] = {
      "add a change of an Automerge actor, from standard input or a file", command_add, 1, 1},
     {"sync", "FOLDER [--url URL] [--timeout SECONDS]", "connect, sync, and leave", command_sync, 0,
      0},
-    {"watch", "FOLDER [--key KEY] [--url URL] [--offline] [--no-replay]",
+    {"watch", "FOLDER [--key KEY] [--url URL] [--offline] [--patience-ms MS] [--no-replay]",
      "stay connected: events as JSON lines on standard output, commands on standard input",
      command_watch, 0, 0},
     {"status", "FOLDER [--json]", "show counts, what is pending, and the digest", command_status, 0,
@@ -26,7 +26,7 @@ static const struct command commands[] = {
 };
 enum { COMMAND_COUNT = sizeof commands / sizeof commands[0] };
 
-enum kind { TEXT, FLAG, SECONDS };
+enum kind { TEXT, FLAG, SECONDS, MILLISECONDS };
 static const struct {
     const char *name;
     const char *argument;
@@ -59,6 +59,9 @@ static const struct {
      offsetof(struct arguments, timeout_s)},
     {"--offline", NULL, "do not connect until told to", FLAG,
      offsetof(struct arguments, is_offline)},
+    {"--patience-ms", "MS",
+     "silence to bear before asking for a sign of life, and then for its coming; 0: the usual",
+     MILLISECONDS, offsetof(struct arguments, patience_ms)},
     {"--no-replay", NULL, "do not begin with the changes that are held already", FLAG,
      offsetof(struct arguments, skips_replay)},
 };
@@ -92,12 +95,13 @@ int cli_fail(const char *what, const struct athena_error *error) {
 
 /* ---- The command line ---- */
 
-static bool parse_seconds(const char *text, uint64_t *seconds) {
+static bool parse_time(const char *text, enum kind kind, uint64_t *time) {
     char *end;
     errno = 0;
-    unsigned long long value = strtoull(text, &end, 10);
-    *seconds = value;
-    return *text >= '0' && *text <= '9' && *end == '\0' && !errno && value > 0 && value <= 86400;
+    long value = strtol(text, &end, 10);
+    *time = (uint64_t)value;
+    return errno == 0 && *text && !*end && value >= (kind == SECONDS) &&
+           value <= (kind == SECONDS ? 86400 : 86400000);
 }
 
 /* One option at argv[*i]; a value stands in the next argument. */
@@ -120,10 +124,11 @@ static int read_option(struct arguments *arguments, int argc, char **argv, int *
             *(const char **)(void *)at = value;
             return EXIT_DONE;
         }
-        if (parse_seconds(value, (uint64_t *)(void *)at))
+        if (parse_time(value, options[row].kind, (uint64_t *)(void *)at))
             return EXIT_DONE;
-        snprintf(what, sizeof what, "%s: '%.100s' is not a number of seconds from 1 to 86400",
-                 options[row].name, value);
+        snprintf(what, sizeof what, "%s: '%.100s' is not a number of %s", options[row].name, value,
+                 options[row].kind == SECONDS ? "seconds from 1 to 86400"
+                                              : "milliseconds from 0 to 86400000");
         return cli_usage(what);
     }
     snprintf(what, sizeof what, "no option '%.100s'", argv[*i]);

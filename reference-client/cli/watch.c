@@ -582,6 +582,7 @@ int command_watch(const struct arguments *arguments) {
         .token = *token ? token : NULL,
         .ca_file = arguments->ca_file,
         .is_insecure = arguments->is_insecure,
+        .patience_ms = arguments->patience_ms,
         .event = on_event,
         .ctx = &w,
     };

@@ -328,6 +328,7 @@ START_TEST(a_silent_connection_is_probed_and_given_up) {
     rig_say_listed(&rig, probe, 0, false, false, "c0");
     rig_pass(&rig, session_default_times.idle_ms);
     rig_expect_list(&rig, "c0", false);
+    session_sent(rig.session, rig.now_ms); /* the probe itself */
     rig_pass(&rig, session_default_times.probe_ms - 1);
     ck_assert_uint_eq(rig.dropped, 0);
     rig_pass(&rig, 1);
