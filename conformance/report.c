@@ -77,6 +77,13 @@ static bool is_in_catalog(const struct report *report, const struct scenario *sc
     return true;
 }
 
+/* The liveness check has no file and cannot be selected: it comes before whatever is. */
+static void print_selector(FILE *out, const struct report *report,
+                           const struct scenario *scenario) {
+    if (strcmp(scenario->name, scenario->path) != 0)
+        print_quoted(out, is_in_catalog(report, scenario) ? scenario->name : scenario->path);
+}
+
 /* Tokens are not repeated: a report may be shown to others. free() it. */
 static char *replay_text(const struct report *report, const struct scenario *scenario,
                          size_t round) {
@@ -101,7 +108,7 @@ static char *replay_text(const struct report *report, const struct scenario *sce
     print_option(out, "--spec", report->options->spec);
     const unsigned long long seed = report->options->seed + round;
     fprintf(out, " --seed %llu", seed);
-    print_quoted(out, is_in_catalog(report, scenario) ? scenario->name : scenario->path);
+    print_selector(out, report, scenario);
     fclose(out);
     return text;
 }

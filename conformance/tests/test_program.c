@@ -106,6 +106,22 @@ START_TEST(silent_acceptor) {
 }
 END_TEST
 
+/* It cannot be selected by name: the command to repeat it is the one that was given. */
+START_TEST(liveness_can_be_replayed) {
+    cJSON *script = cJSON_Parse("[]");
+    struct fake fake = fake_start(script);
+    char *url = memory_format("ws://127.0.0.1:%u/", fake.port);
+    char *replay = memory_format("replay: athena-conform server --url %s --seed 7\n", url);
+    expect((char *[]){"athena-conform", "server", "--url", url, "--seed", "7", "--timeout", "0.5",
+                      NULL},
+           1, replay);
+    fake_stop(&fake);
+    cJSON_Delete(script);
+    free(replay);
+    free(url);
+}
+END_TEST
+
 START_TEST(closes_at_once) {
     expect_of("[{\"when\": \"head\", \"always\": true, \"do\": [{\"close\": 0}]}]", 1,
               "without a close frame");
@@ -172,6 +188,7 @@ int main(void) {
     support_add(suite, "plain http", plain_http_server);
     support_add(suite, "echo", echoing_websocket);
     support_add(suite, "silent", silent_acceptor);
+    support_add(suite, "replay", liveness_can_be_replayed);
     support_add(suite, "closes", closes_at_once);
     support_add(suite, "falls silent", greets_and_falls_silent);
     support_add(suite, "command ends", server_command_that_ends);
