@@ -99,6 +99,16 @@ static enum progress take_welcome(struct run *run, struct frame *frame,
     return progress;
 }
 
+/* A server without TLS takes the first bytes of TLS for an unfinished request, and says nothing. */
+static enum progress wait_for_handshake(struct run *run, const struct connection *connection) {
+    if (connection->ending != CONNECTION_LIVES)
+        return fail_ended(run, connection, "an answer to the handshake");
+    if (!stream_is_ready(connection->stream))
+        return run_wait_for(run, "an answer to the TLS handshake of %s: does that port speak TLS?",
+                            connection->name);
+    return run_wait_for(run, "the answer to the handshake of %s", connection->name);
+}
+
 /* {"connect": "alice"}: the handshake and the welcome, or the HTTP "status" that refuses it. */
 static enum progress step_connect(struct run *run, struct task *task, struct frame *frame) {
     (void)task;
@@ -109,9 +119,7 @@ static enum progress step_connect(struct run *run, struct task *task, struct fra
     if (connection == NULL)
         return STEP_FAILED;
     if (connection->http_status == 0)
-        return connection->ending == CONNECTION_LIVES
-                   ? run_wait_for(run, "the answer to the handshake of %s", connection->name)
-                   : fail_ended(run, connection, "an answer to the handshake");
+        return wait_for_handshake(run, connection);
     if (connection->http_status != wanted)
         return run_fail(run, NULL, "the handshake was answered with HTTP %d, not %d",
                         connection->http_status, wanted);

@@ -257,6 +257,10 @@ int stream_fd(const struct stream *stream) {
     return stream->fd;
 }
 
+bool stream_is_ready(const struct stream *stream) {
+    return stream->tls == NULL || SSL_is_init_finished(stream->tls);
+}
+
 short stream_events(const struct stream *stream, bool want_read, bool want_write) {
     return stream->kind->events(stream, want_read, want_write);
 }

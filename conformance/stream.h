@@ -48,6 +48,8 @@ struct stream *stream_adopt(int fd);
 ssize_t stream_read(struct stream *stream, void *out, size_t capacity);
 ssize_t stream_write(struct stream *stream, const void *bytes, size_t len);
 int stream_fd(const struct stream *stream);
+/* False while TLS is still being agreed on. */
+bool stream_is_ready(const struct stream *stream);
 /* poll(2) events to wait for, given what the owner wants to do. */
 short stream_events(const struct stream *stream, bool want_read, bool want_write);
 /* Says that no more bytes follow (FIN); reading goes on. */

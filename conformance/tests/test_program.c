@@ -63,17 +63,21 @@ static void expect(char *const arguments[], int status, const char *says) {
     free(outcome.text);
 }
 
-/* Runs against a scripted server. */
-static void expect_of(const char *script_text, int status, const char *says) {
+/* Runs against a scripted server, which knows no TLS whatever the scheme says. */
+static void expect_by(const char *scheme, const char *script_text, int status, const char *says) {
     cJSON *script = cJSON_Parse(script_text);
     ck_assert_ptr_nonnull(script);
     struct fake fake = fake_start(script);
-    char *url = memory_format("ws://127.0.0.1:%u/", fake.port);
+    char *url = memory_format("%s://127.0.0.1:%u/", scheme, fake.port);
     expect((char *[]){"athena-conform", "server", "--timeout", "0.5", "--url", url, NULL}, status,
            says);
     fake_stop(&fake);
     free(url);
     cJSON_Delete(script);
+}
+
+static void expect_of(const char *script_text, int status, const char *says) {
+    expect_by("ws", script_text, status, says);
 }
 
 START_TEST(nothing_listens) {
@@ -103,6 +107,11 @@ END_TEST
 START_TEST(silent_acceptor) {
     expect_of("[{\"when\": \"head\", \"always\": true, \"do\": [{\"http\": \"\"}]}]", 1,
               "in vain for the answer to the handshake");
+}
+END_TEST
+
+START_TEST(speaks_no_tls) {
+    expect_by("wss", "[]", 1, "in vain for an answer to the TLS handshake of probe");
 }
 END_TEST
 
@@ -188,6 +197,7 @@ int main(void) {
     support_add(suite, "plain http", plain_http_server);
     support_add(suite, "echo", echoing_websocket);
     support_add(suite, "silent", silent_acceptor);
+    support_add(suite, "no-tls", speaks_no_tls);
     support_add(suite, "replay", liveness_can_be_replayed);
     support_add(suite, "closes", closes_at_once);
     support_add(suite, "falls silent", greets_and_falls_silent);
