@@ -188,6 +188,8 @@ static void take_event(struct connection *connection, const struct endpoint_even
         refuse(connection, "ASP-WS-20", "the %s sent a binary message", peer(connection));
         break;
     case ENDPOINT_EVENT_PING:
+        connection->was_pinged = true;
+        transcript_add(connection->transcript, connection->name, TRANSCRIPT_RECEIVED, "(ping)");
         break;
     case ENDPOINT_EVENT_PONG:
         take_pong(connection, &event->bytes);

@@ -36,6 +36,7 @@ struct connection {
     char *reset_reason; /* what the system or TLS said; NULL unless it was reset */
     cJSON *inbox;       /* array of messages nobody expected yet, in order of arrival */
     cJSON *pongs;       /* array of texts (base64url) */
+    bool was_pinged;
     unsigned next_req;
     struct watch watch;
     struct guest *guest;         /* NULL unless the other side is a client */

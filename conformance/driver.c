@@ -17,8 +17,6 @@
 
 enum { READ_BYTES = 65536, LINE_BYTES_MAX = 64 * 1024 * 1024, LOG_TAIL_BYTES = 4000 };
 
-static const char PATIENCE[] = "{patience_ms}";
-
 struct driver *driver_new(const struct driver_options *options, const struct spec *spec,
                           struct transcript *transcript) {
     struct driver *driver = memory_take(sizeof *driver);
@@ -27,7 +25,7 @@ struct driver *driver_new(const struct driver_options *options, const struct spe
     char *with_key = process_fill_in(with_dir, "{key}", options->key);
     char *with_url = process_fill_in(with_key, "{url}", options->url);
     char *patience_ms = memory_format("%u", options->patience_ms);
-    driver->command = process_fill_in(with_url, PATIENCE, patience_ms);
+    driver->command = process_fill_in(with_url, "{patience_ms}", patience_ms);
     driver->log_path = memory_format("%s.log", dir);
     driver->name = memory_copy_text(options->name);
     driver->patient = options->patient;
@@ -41,10 +39,6 @@ struct driver *driver_new(const struct driver_options *options, const struct spe
     free(with_url);
     free(patience_ms);
     return driver;
-}
-
-bool driver_takes_patience(const char *command) {
-    return strstr(command, PATIENCE) != NULL;
 }
 
 static void forget(struct driver *driver) {

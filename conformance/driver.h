@@ -46,8 +46,6 @@ struct driver {
     char *fault; /* how it broke the contract */
 };
 
-/* Whether the command lets a driver's patience be set. */
-bool driver_takes_patience(const char *command);
 struct driver *driver_new(const struct driver_options *options, const struct spec *spec,
                           struct transcript *transcript);
 void driver_free(struct driver *driver);

@@ -27,6 +27,7 @@ struct endpoint {
     int message_opcode;  /* -1: none under way */
     uint64_t frame_left; /* payload still to come of the frame under way; BETWEEN_FRAMES */
     bool close_sent;
+    bool ignores_pings;
     char *refusal; /* of a server: its answer to the handshake; NULL: 101 */
     struct endpoint_event *events;
     size_t events_len;
@@ -84,6 +85,10 @@ struct endpoint *endpoint_new_server(void) {
 
 void endpoint_refuse(struct endpoint *endpoint, const char *answer) {
     endpoint->refusal = memory_copy_text(answer);
+}
+
+void endpoint_ignore_pings(struct endpoint *endpoint) {
+    endpoint->ignores_pings = true;
 }
 
 void endpoint_free(struct endpoint *endpoint) {
@@ -232,7 +237,7 @@ static void finish_control(struct endpoint *endpoint, int opcode) {
     }
     emit(endpoint, opcode == ENDPOINT_PING ? ENDPOINT_EVENT_PING : ENDPOINT_EVENT_PONG, 0,
          payload->at, payload->len);
-    if (opcode == ENDPOINT_PING)
+    if (opcode == ENDPOINT_PING && !endpoint->ignores_pings)
         endpoint_send_frame(endpoint, &(struct endpoint_frame){.fin = true,
                                                                .opcode = ENDPOINT_PONG,
                                                                .masked = endpoint->client,

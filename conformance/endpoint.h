@@ -32,7 +32,7 @@ enum endpoint_event_kind {
     ENDPOINT_EVENT_REFUSED,  /* it did not: `code` is the HTTP status, `bytes` the head */
     ENDPOINT_EVENT_TEXT,     /* a whole message */
     ENDPOINT_EVENT_BINARY,
-    ENDPOINT_EVENT_PING, /* answered already */
+    ENDPOINT_EVENT_PING, /* answered already, unless they are ignored */
     ENDPOINT_EVENT_PONG,
     ENDPOINT_EVENT_CLOSE, /* `code`, 1005 when it has none; answered already */
     ENDPOINT_EVENT_FAULT, /* the peer broke RFC 6455; `bytes` says how; nothing follows */
@@ -62,6 +62,8 @@ struct endpoint *endpoint_new_client(struct entropy *entropy,
 struct endpoint *endpoint_new_server(void);
 /* Of a server: answers the handshake with this text instead, and ends. To be called at first. */
 void endpoint_refuse(struct endpoint *endpoint, const char *answer);
+/* From now on no ping is answered. */
+void endpoint_ignore_pings(struct endpoint *endpoint);
 void endpoint_free(struct endpoint *endpoint);
 
 void endpoint_feed(struct endpoint *endpoint, const void *bytes, size_t len);

@@ -2,6 +2,7 @@
 
 #include "conformance/memory.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 
@@ -15,6 +16,13 @@ char *process_fill_in(const char *template, const char *name, const char *value)
     }
     bytes_append(&out, template, strlen(template) + 1);
     return (char *)out.at;
+}
+
+bool process_takes(const char *template, const char *name) {
+    char *place = memory_format("{%s}", name);
+    bool takes = strstr(template, place) != NULL;
+    free(place);
+    return takes;
 }
 
 char *process_describe_end(int status) {

@@ -345,8 +345,10 @@ static bool wait_and_move(struct run *run) {
     fds[len] = (struct pollfd){.fd = run->owns_server ? target_fd(run->target) : -1,
                                .events = POLLIN}; /* wakes a step that waits for its end */
     nfds_t all = len + 1 + (run->lab != NULL ? lab_poll(run->lab, fds + len + 1) : 0);
-    if (poll(fds, all, clock_left_ms(run->deadline_us)) <= 0 &&
-        clock_left_ms(run->deadline_us) == 0) {
+    bool wakes = run->wakes_us != 0 && run->wakes_us < run->deadline_us;
+    int left_ms = clock_left_ms(wakes ? run->wakes_us : run->deadline_us);
+    run->wakes_us = 0;
+    if (poll(fds, all, left_ms) <= 0 && clock_left_ms(run->deadline_us) == 0) {
         run_fail(run, NULL, "waited %.1f s in vain for %s", run->timeout_ms / 1000.0,
                  run->waits_for != NULL ? run->waits_for : "an event");
         return false;

@@ -59,6 +59,7 @@ struct run {
     size_t connections_len;
     struct task task;
     const struct task *current; /* the one that speaks in a failure */
+    int64_t wakes_us;           /* when a waiting step looks again without an event; 0: never */
     char *waits_for;            /* what the last waiting step waits for, for people */
     struct verdict verdict;
 };

@@ -5,6 +5,7 @@
 #include "conformance/file.h"
 #include "conformance/json_write.h"
 #include "conformance/memory.h"
+#include "conformance/process.h"
 #include "conformance/run.h"
 
 #include <errno.h>
@@ -219,20 +220,22 @@ static void ensure_alive(struct runner *runner) {
 /* Whether it can run here; else the verdict says what it lacks. */
 static bool can_run(const struct runner *runner, const struct scenario *scenario,
                     struct verdict *verdict) {
-    const struct target_options *target = &runner->options->target;
-    if (scenario_needs(scenario, "exec") && target->command == NULL)
+    const char *driver = runner->options->driver;
+    const char *command = driver != NULL ? driver : runner->options->target.command;
+    const cJSON *need;
+    if (command == NULL && scenario_needs(scenario, "exec")) {
         *verdict = plain_verdict(VERDICT_UNTESTABLE,
                                  memory_copy_text("it kills or restarts the server: use --exec"));
-    else if (scenario_needs(scenario, "quota") && !target_takes_quota(target))
-        *verdict =
-            plain_verdict(VERDICT_UNSUPPORTED, memory_copy_text("the command takes no {quota}"));
-    else if (scenario_needs(scenario, "patience") &&
-             !driver_takes_patience(runner->options->driver))
+        return false;
+    }
+    cJSON_ArrayForEach(need, cJSON_GetObjectItem(scenario->json, "needs")) {
+        if (strcmp(need->valuestring, "exec") == 0 || process_takes(command, need->valuestring))
+            continue;
         *verdict = plain_verdict(VERDICT_UNSUPPORTED,
-                                 memory_copy_text("the driver's command takes no {patience_ms}"));
-    else
-        return true;
-    return false;
+                                 memory_format("the command takes no {%s}", need->valuestring));
+        return false;
+    }
+    return true;
 }
 
 static void tell(struct runner *runner, size_t index) {

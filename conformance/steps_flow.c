@@ -37,9 +37,11 @@ static enum progress kill_server(struct run *run) {
 
 static enum progress start_server(struct run *run, const struct frame *frame) {
     char *error = NULL;
-    const cJSON *quota = step_member(frame, "quota");
-    if (quota != NULL)
-        target_set_quota(run->target, (uint64_t)quota->valuedouble);
+    for (int i = 0; i < TARGET_SETTINGS; i++) {
+        const cJSON *value = step_member(frame, target_setting_names[i]);
+        if (value != NULL)
+            target_set(run->target, (enum target_setting)i, (uint64_t)value->valuedouble);
+    }
     if (!target_start(run->target, run->deadline_us, &error)) {
         run_fail(run, NULL, "the server did not start again: %s", error);
         free(error);
@@ -63,7 +65,8 @@ static enum progress move_data(struct run *run, const struct frame *frame, bool 
     return ok ? STEP_DONE : STEP_FAILED;
 }
 
-/* {"server": "kill" | "stop" | "start" | "save" | "restore", "as": "name", "quota": bytes}. */
+/* {"server": "kill" | "stop" | "start" | "save" | "restore", "as": "name"}, and settings when it
+ * starts. */
 static enum progress step_server(struct run *run, struct task *task, struct frame *frame) {
     (void)task;
     const char *action = step_text(frame, "server");

@@ -1,5 +1,6 @@
 /* Steps on single connections: handshake, messages, frames, endings. */
 #include "conformance/base64url.h"
+#include "conformance/clock.h"
 #include "conformance/json_write.h"
 #include "conformance/match.h"
 #include "conformance/memory.h"
@@ -45,6 +46,8 @@ static enum progress start_connecting(struct run *run, struct frame *frame) {
     free(headers);
     if (connection == NULL)
         return run_fail(run, NULL, "connecting failed: %s", strerror(errno));
+    if (step_flag(frame, "ignores_pings"))
+        endpoint_ignore_pings(connection->endpoint);
     run_add_connection(run, connection);
     frame->memo = cJSON_CreateObject();
     return STEP_DONE;
@@ -491,6 +494,36 @@ static enum progress step_ping(struct run *run, struct task *task, struct frame 
                : fail_ended(run, connection, "a pong");
 }
 
+/* {"pinged": "alice"}: a ping has come since it was connected. */
+static enum progress step_pinged(struct run *run, struct task *task, struct frame *frame) {
+    (void)task;
+    struct connection *connection = run_connection(run, frame, "pinged");
+    if (connection == NULL)
+        return STEP_FAILED;
+    if (connection->was_pinged)
+        return run_checked(run);
+    return connection->ending == CONNECTION_LIVES
+               ? run_wait_for(run, "a ping on %s", connection->name)
+               : fail_ended(run, connection, "a ping");
+}
+
+/* {"lives": "alice", "for_ms": 2500}: it is still there then. The one step that lets time pass. */
+static enum progress step_lives(struct run *run, struct task *task, struct frame *frame) {
+    (void)task;
+    double for_ms = step_number(frame, "for_ms", 0);
+    struct connection *connection = run_connection(run, frame, "lives");
+    if (connection == NULL)
+        return STEP_FAILED;
+    if (frame->memo == NULL)
+        frame->memo = cJSON_CreateNumber((double)clock_now_us() + for_ms * 1000);
+    if (connection->ending != CONNECTION_LIVES)
+        return fail_ended(run, connection, "more time");
+    run->wakes_us = (int64_t)frame->memo->valuedouble;
+    return clock_left_ms(run->wakes_us) == 0
+               ? run_checked(run)
+               : run_wait_for(run, "%.0f ms with %s", for_ms, connection->name);
+}
+
 const struct step_kind STEPS_WIRE[] = {{"connect", step_connect, false},
                                        {"send", step_send, false},
                                        {"send_text", step_send_text, false},
@@ -504,4 +537,6 @@ const struct step_kind STEPS_WIRE[] = {{"connect", step_connect, false},
                                        {"stop_reading", step_stop_reading, false},
                                        {"resume_reading", step_resume_reading, false},
                                        {"ping", step_ping, false},
+                                       {"pinged", step_pinged, false},
+                                       {"lives", step_lives, false},
                                        {NULL, NULL, false}};

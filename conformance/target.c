@@ -25,6 +25,11 @@
 
 enum { LOOK_AGAIN_MS = 10, LOG_TAIL_BYTES = 2000, PORT_TRIES = 3 };
 
+const char *const target_setting_names[TARGET_SETTINGS] = {"quota", "open_within_ms", "idle_ms",
+                                                           "dead_ms"};
+/* No quota, and the times that the specification recommends. */
+static const uint64_t usual_settings[TARGET_SETTINGS] = {0, 10000, 30000, 90000};
+
 struct target {
     const struct target_options *options;
     struct url url;
@@ -32,7 +37,7 @@ struct target {
     char *path;   /* of its unix socket; NULL: none */
     pid_t pid;    /* 0 while none runs */
     int pidfd;
-    uint64_t quota_bytes; /* for {quota} */
+    uint64_t settings[TARGET_SETTINGS];
     bool accepted_once;
 };
 
@@ -106,6 +111,7 @@ struct target *target_new(const struct target_options *options, char **error) {
     struct target *target = memory_take(sizeof *target);
     target->options = options;
     target->pidfd = -1;
+    memcpy(target->settings, usual_settings, sizeof usual_settings);
     if ((options->command == NULL || make_folder(target, error)) && choose_url(target, error) &&
         choose_path(target, error))
         return target;
@@ -146,15 +152,31 @@ static _Noreturn void run_command(const char *command, const char *log) {
     _exit(127);
 }
 
-static bool spawn(struct target *target, char **error) {
+/* The command with `value` in the places of `name`; frees the one without. */
+static char *fill_in(char *command, const char *name, const char *value) {
+    char *filled = process_fill_in(command, name, value);
+    free(command);
+    return filled;
+}
+
+static char *command_of(const struct target *target) {
     char *data = path_in(target, "data", "");
+    char *command = memory_format("exec %s", target->options->command);
+    command = fill_in(command, "{port}", target->url.port);
+    command = fill_in(command, "{dir}", data);
+    for (int i = 0; i < TARGET_SETTINGS; i++) {
+        char name[32], value[24];
+        snprintf(name, sizeof name, "{%s}", target_setting_names[i]);
+        snprintf(value, sizeof value, "%llu", (unsigned long long)target->settings[i]);
+        command = fill_in(command, name, value);
+    }
+    free(data);
+    return command;
+}
+
+static bool spawn(struct target *target, char **error) {
     char *log = path_in(target, "server.log", "");
-    char quota[24];
-    snprintf(quota, sizeof quota, "%llu", (unsigned long long)target->quota_bytes);
-    char *with_port = process_fill_in(target->options->command, "{port}", target->url.port);
-    char *with_dir = process_fill_in(with_port, "{dir}", data);
-    char *with_quota = process_fill_in(with_dir, "{quota}", quota);
-    char *command = memory_format("exec %s", with_quota);
+    char *command = command_of(target);
     target->pid = fork();
     if (target->pid == 0)
         run_command(command, log);
@@ -165,11 +187,7 @@ static bool spawn(struct target *target, char **error) {
         target->pid = 0;
         *error = memory_format("fork: %s", strerror(errno));
     }
-    free(data);
     free(log);
-    free(with_port);
-    free(with_dir);
-    free(with_quota);
     free(command);
     return target->pid != 0;
 }
@@ -207,12 +225,8 @@ bool target_kill(struct target *target, char **error) {
     return reap(target, INT64_MAX, &status);
 }
 
-bool target_takes_quota(const struct target_options *options) {
-    return options->command != NULL && strstr(options->command, "{quota}") != NULL;
-}
-
-void target_set_quota(struct target *target, uint64_t bytes) {
-    target->quota_bytes = bytes;
+void target_set(struct target *target, enum target_setting setting, uint64_t value) {
+    target->settings[setting] = value;
 }
 
 bool target_terminate(struct target *target) {

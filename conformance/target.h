@@ -1,8 +1,8 @@
 /*
  * The server under test: an address, or a command that the harness starts, stops, kills and whose
  * data folder it copies. A command runs through the shell in its own process group, its output in
- * a log file; `{port}` becomes a free port, `{dir}` its data folder, `{quota}` the bytes of
- * envelopes that one document may have, 0 for as many as it likes.
+ * a log file; `{port}` becomes a free port, `{dir}` its data folder, and each setting that it takes
+ * ("{quota}") the value that a scenario gave or the usual one.
  */
 #ifndef CONFORM_TARGET_H
 #define CONFORM_TARGET_H
@@ -23,6 +23,16 @@ struct target_options {
     struct stream_tls tls; /* for wss */
     const char *headers;   /* further handshake lines, each ending with CR LF; NULL for none */
 };
+
+/* What a scenario may set, by these names in a `server` step and in the command. */
+enum target_setting {
+    TARGET_QUOTA,       /* bytes of envelopes that one document may have; 0: as many as it likes */
+    TARGET_OPEN_WITHIN, /* ms in which a client has to open a document [ASP-ABUSE-3] */
+    TARGET_IDLE,        /* ms without progress, after which it pings [ASP-WS-28] */
+    TARGET_DEAD,        /* ms without progress, after which it ends a connection [ASP-WS-30] */
+    TARGET_SETTINGS,
+};
+extern const char *const target_setting_names[TARGET_SETTINGS];
 
 struct target;
 
@@ -46,9 +56,8 @@ bool target_accepts(const struct target *target);
 /* These need a command. Starting blocks until the server accepts or `deadline_us` passes, then
  * false with *error set. */
 bool target_start(struct target *target, int64_t deadline_us, char **error);
-/* Whether a quota can be set, and the one it has from its next start on; 0: none, as at first. */
-bool target_takes_quota(const struct target_options *options);
-void target_set_quota(struct target *target, uint64_t bytes);
+/* What the next start gives to a setting that the command takes. */
+void target_set(struct target *target, enum target_setting setting, uint64_t value);
 /* SIGKILL, and the wait for its end. */
 bool target_kill(struct target *target, char **error);
 /* SIGTERM; target_describe_death tells when it has ended. False when it does not run. */

@@ -7,6 +7,7 @@ import { isLoopback, startServer } from './server/server.mjs'
 
 const USAGE = `usage: server.mjs --data FOLDER [--port N] [--host ADDRESS] [--token-file FILE]
                   [--name AUTHORITY]... [--quota BYTES] [--public]
+                  [--open-within MS] [--idle MS] [--dead MS]
 
   --data FOLDER      where changes are kept
   --port N           0, the default, lets the system choose
@@ -14,6 +15,9 @@ const USAGE = `usage: server.mjs --data FOLDER [--port N] [--host ADDRESS] [--to
   --token-file FILE  its first line is the token that clients have to give
   --name AUTHORITY   a name that clients dial; the loopback names with the port otherwise
   --quota BYTES      of envelopes that one document may have; 0 for any number; 4 GiB by default
+  --open-within MS   in which a client has to open a document; 10000 by default
+  --idle MS          without progress, after which it is pinged; 30000 by default
+  --dead MS          without progress, after which its connection ends; 90000 by default
   --public           anyone may connect and store
   --help             prints this`
 
@@ -28,6 +32,9 @@ function options() {
       'token-file': { type: 'string' },
       name: { type: 'string', multiple: true, default: [] },
       quota: { type: 'string' },
+      'open-within': { type: 'string', default: '10000' },
+      idle: { type: 'string', default: '30000' },
+      dead: { type: 'string', default: '90000' },
       public: { type: 'boolean', default: false }
     }
   })
@@ -39,7 +46,7 @@ function options() {
   const isOpen = values['token-file'] !== undefined || values.public
   if (!isLoopback(values.host) && !isOpen) throw new Error(`--host ${values.host} needs --token-file, or --public`)
   const token = values['token-file'] === undefined ? null : readToken(values['token-file'])
-  return { data: values.data, host: values.host, port, token, names: values.name, isPublic: values.public, ...quota(values) }
+  return { data: values.data, host: values.host, port, token, names: values.name, isPublic: values.public, ...quota(values), ...times(values) }
 }
 
 function wholeNumber(values, name, most) {
@@ -50,6 +57,12 @@ function wholeNumber(values, name, most) {
 
 function quota(values) {
   return values.quota === undefined ? {} : { maxDocumentBytes: wholeNumber(values, 'quota', Number.MAX_SAFE_INTEGER) || Infinity }
+}
+
+function times(values) {
+  const [openMs, idleMs, deadMs] = ['open-within', 'idle', 'dead'].map((name) => wholeNumber(values, name, 86400000))
+  if (idleMs === 0 || deadMs <= idleMs) throw new Error(`--dead ${deadMs}: has to be above --idle, and that above 0`)
+  return { openMs, idleMs, deadMs }
 }
 
 function readToken(file) {

@@ -77,7 +77,7 @@ async function judge(copy, command, selection) {
 
 // What a mutant of each folder is built to, if it is, and how it is tested.
 const KINDS = {
-  server: (copy) => ({ program: 'athena-syncd', command: ['server', '--exec', `${copy}/build/athena-syncd --listen 127.0.0.1:{port} --data {dir} --quota-document-bytes {quota}`] }),
+  server: (copy) => ({ program: 'athena-syncd', command: ['server', '--exec', `${copy}/build/athena-syncd --listen 127.0.0.1:{port} --data {dir} --quota-document-bytes {quota} --open-within-ms {open_within_ms} --idle-ms {idle_ms} --dead-ms {dead_ms}`] }),
   cheats: (copy, path) => ({ command: ['server', '--exec', `'${process.execPath}' '${path}' {port}`] })
 }
 KINDS.protocol = KINDS.harmless = KINDS.server
