@@ -123,7 +123,7 @@ export class Cell {
   }
 
   async #rejoin(index, replica) {
-    const offline = replica.own - replica.ownWhenCut
+    const offline = replica.madeOffline
     const lacking = index - replica.ids.size
     this.#tell(index, `the ${replica.name} replica joins again, with ${number(offline)} changes made offline and ${number(lacking)} to get`)
     this.#expect(offline > 0 && lacking > 0, `the ${replica.name} replica was not really cut off`)

@@ -12,6 +12,7 @@ export class Replica {
   #held = null // changes held back for a burst
   #given = [] // changes written to the process that it has not confirmed
   #commanded = null // to be called when a command other than `add` is answered
+  #ownWhenCut = 0
   #waiting = [] // conditions, looked at whenever the process has said something
   ids = new Set() // of the changes that it holds
   own = 0 // how many of them were made here
@@ -118,9 +119,14 @@ export class Replica {
   }
 
   async cut() {
-    await this.#command({ cmd: 'disconnect' })
+    await this.#command({ cmd: 'disconnect' }) // answered after all that was given before
     this.isConnected = this.isInSync = false
-    this.ownWhenCut = this.own
+    this.#ownWhenCut = this.own
+  }
+
+  /** Changes given since it was cut off, confirmed or not yet. */
+  get madeOffline() {
+    return this.own - this.#ownWhenCut + this.#given.length
   }
 
   join() {
