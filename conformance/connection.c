@@ -308,6 +308,8 @@ void connection_send(struct connection *connection, const cJSON *message) {
 
 void connection_go_blind(struct connection *connection) {
     connection->watch.blind = true;
+    if (connection->watch.history != NULL)
+        history_go_blind(connection->watch.history);
 }
 
 void connection_close(struct connection *connection, int code) {

@@ -10,9 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { STEP_TABLES_LEN = 5 };
+enum { STEP_TABLES_LEN = 6 };
 static const struct step_kind *const STEP_TABLES[STEP_TABLES_LEN] = {
-    STEPS_WIRE, STEPS_SYNC, STEPS_FLOW, STEPS_DEVICE, STEPS_HOST};
+    STEPS_WIRE, STEPS_SYNC, STEPS_FLOW, STEPS_HISTORY, STEPS_DEVICE, STEPS_HOST};
 
 /* ---- Verdicts -------------------------------------------------------------------------------- */
 
@@ -311,6 +311,15 @@ static bool find_fault(struct run *run) {
     return fault != NULL;
 }
 
+/* What breaks between connections counts once the steps have looked at what came. */
+static bool find_contradiction(struct run *run) {
+    const char *requirement = NULL;
+    const char *fault = run->history != NULL ? history_fault(run->history, &requirement) : NULL;
+    if (fault != NULL)
+        run_fail(run, requirement, "%s", fault);
+    return fault != NULL;
+}
+
 enum progress task_advance(struct run *run, struct task *task) {
     while (task->depth > 0) {
         run->current = task;
@@ -371,10 +380,11 @@ static void search_logs(struct run *run) {
 static void play(struct run *run) {
     enum progress progress;
     while ((progress = task_advance(run, &run->task)) == STEP_WAITS) {
-        if (!wait_and_move(run))
+        if (find_contradiction(run) || !wait_and_move(run))
             return;
     }
-    if (progress == STEP_DONE && !find_fault(run) && run->verdict.checks == 0)
+    if (progress == STEP_DONE && !find_fault(run) && !find_contradiction(run) &&
+        run->verdict.checks == 0)
         run_broken(run, "the scenario checked nothing");
     search_logs(run);
 }
@@ -401,6 +411,7 @@ static void run_fini(struct run *run) {
         connection_free(run->connections[i]);
     cJSON_Delete(run->scope.variables);
     lab_free(run->lab);
+    history_free(run->history);
     transcript_fini(&run->transcript);
     free(run->waits_for);
 }
@@ -420,7 +431,9 @@ struct verdict run_scenario(const struct scenario *scenario, const struct run_op
     transcript_init(&run->transcript);
     task_begin(&run->task, NULL, cJSON_GetObjectItem(scenario->json, "steps"));
     char *error = NULL;
-    if (options->driver != NULL)
+    if (options->driver == NULL)
+        run->history = history_new();
+    else
         run->lab = lab_new(options->driver, options->folder, &error);
     if (error != NULL)
         run_broken(run, "%s", error);

@@ -12,6 +12,7 @@
 #define CONFORM_RUN_H
 
 #include "conformance/connection.h"
+#include "conformance/history.h"
 #include "conformance/lab.h"
 #include "conformance/scenario.h"
 #include "conformance/target.h"
@@ -55,6 +56,7 @@ struct run {
     struct entropy entropy;
     struct scope scope;
     struct transcript transcript;
+    struct history *history; /* NULL when clients are under test */
     struct connection *connections[RUN_CONNECTIONS_MAX];
     size_t connections_len;
     struct task task;
@@ -89,8 +91,8 @@ struct step_kind {
     bool lazy; /* its values are not computed before it begins: it holds steps */
 };
 /* They end with verb NULL. */
-extern const struct step_kind STEPS_WIRE[], STEPS_SYNC[], STEPS_FLOW[], STEPS_DEVICE[],
-    STEPS_HOST[];
+extern const struct step_kind STEPS_WIRE[], STEPS_SYNC[], STEPS_FLOW[], STEPS_HISTORY[],
+    STEPS_DEVICE[], STEPS_HOST[];
 
 /* Ends the run: the server broke the step's requirement (`requirement` NULL: the one the step or
  * the scenario cites). Both return STEP_FAILED. */

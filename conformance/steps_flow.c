@@ -32,6 +32,7 @@ static enum progress kill_server(struct run *run) {
         return STEP_FAILED;
     }
     transcript_add(&run->transcript, "server", TRANSCRIPT_EVENT, "killed");
+    history_killed(run->history);
     return STEP_DONE;
 }
 
@@ -56,6 +57,10 @@ static enum progress move_data(struct run *run, const struct frame *frame, bool 
     const char *name = step_text(frame, "as");
     bool ok =
         save ? target_save(run->target, name, &error) : target_restore(run->target, name, &error);
+    if (ok && save)
+        history_saved(run->history, name);
+    else if (ok)
+        history_restored(run->history, name);
     if (ok)
         transcript_add(&run->transcript, "server", TRANSCRIPT_EVENT, "data %s as \"%s\"",
                        save ? "saved" : "restored", name);

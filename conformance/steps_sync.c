@@ -321,6 +321,8 @@ static const char *page_fault(const struct frame *frame, const cJSON *page, cons
 static cJSON *expected_entries(struct run *run, const struct frame *frame) {
     const cJSON *gives = step_member(frame, "gives");
     const cJSON *operation = value_operator(gives);
+    if (gives == NULL)
+        return cJSON_Parse("{\"$any\": true}");
     if (operation != NULL && strcmp(operation->string, "$save") == 0)
         return cJSON_Duplicate(gives, true);
     char *error = NULL;
@@ -389,8 +391,10 @@ static enum progress take_page(struct run *run, struct frame *frame, struct conn
 }
 
 /* {"read": "doc", "on": "bob", "gives": [changes]}: lists page by page to the end, which must be
- * the cursor of `opened`. "gives" may be {"$set": [...]} or {"$contains": [...]}; "after", "limit"
- * and "data" go into the requests, "pages" is how many must come, "save" keeps the last cursor. */
+ * the cursor of `opened`. "gives" may be {"$set": [...]} or {"$contains": [...]}, or left to the
+ * history; "after" ("resume": the last cursor that an earlier connection of this name was given),
+ * "limit" and "data" go into the requests, "pages" is how many must come, "save"
+ * keeps the last cursor. */
 static enum progress step_read(struct run *run, struct task *task, struct frame *frame) {
     (void)task;
     enum progress progress = STEP_DONE;
@@ -398,8 +402,11 @@ static enum progress step_read(struct run *run, struct task *task, struct frame 
     const cJSON *document = run_document(run, frame, "read");
     if (connection == NULL || document == NULL)
         return STEP_FAILED;
+    const char *after = step_text(frame, "after");
+    if (step_flag(frame, "resume"))
+        after = history_resume(run->history, connection->watch.number, doc_id(document));
     if (frame->memo == NULL)
-        send_list(frame, connection, document, step_text(frame, "after"));
+        send_list(frame, connection, document, after);
     do {
         cJSON *page = await_reply(run, connection, "a page of the list", &progress);
         if (page == NULL)

@@ -46,6 +46,8 @@ static enum progress start_connecting(struct run *run, struct frame *frame) {
     free(headers);
     if (connection == NULL)
         return run_fail(run, NULL, "connecting failed: %s", strerror(errno));
+    connection->watch.history = run->history;
+    connection->watch.number = history_connect(run->history, connection->name);
     if (step_flag(frame, "ignores_pings"))
         endpoint_ignore_pings(connection->endpoint);
     run_add_connection(run, connection);
@@ -458,6 +460,19 @@ static enum progress step_resume_reading(struct run *run, struct task *task, str
     return STEP_DONE;
 }
 
+/* {"abandon": "alice", "as": "ghost"}: a device that is gone without a word: its connection stays,
+ * is not read any more, and has another name from now on. */
+static enum progress step_abandon(struct run *run, struct task *task, struct frame *frame) {
+    (void)task;
+    struct connection *connection = run_connection(run, frame, "abandon");
+    if (connection == NULL)
+        return STEP_FAILED;
+    connection->paused = true;
+    free(connection->name);
+    connection->name = memory_copy_text(step_text(frame, "as"));
+    return STEP_DONE;
+}
+
 /* ---- ping ------------------------------------------------------------------------------------ */
 
 static void send_ping(struct run *run, struct frame *frame, struct connection *connection) {
@@ -536,6 +551,7 @@ const struct step_kind STEPS_WIRE[] = {{"connect", step_connect, false},
                                        {"disconnect", step_disconnect, false},
                                        {"stop_reading", step_stop_reading, false},
                                        {"resume_reading", step_resume_reading, false},
+                                       {"abandon", step_abandon, false},
                                        {"ping", step_ping, false},
                                        {"pinged", step_pinged, false},
                                        {"lives", step_lives, false},

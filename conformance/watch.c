@@ -70,11 +70,18 @@ static cJSON *note_known(const struct watch *watch, const cJSON *push) {
 
 void watch_sent(struct watch *watch, const cJSON *message) {
     setup(watch);
+    unsigned moment =
+        watch->history != NULL ? history_asked(watch->history, watch->number, message) : 0;
     if (!cJSON_IsNumber(cJSON_GetObjectItemCaseSensitive(message, "req")))
         return;
     cJSON *asked = cJSON_Duplicate(message, true);
     cJSON_AddItemToObject(asked, "known", note_known(watch, message));
+    cJSON_AddNumberToObject(asked, "moment", moment);
     cJSON_AddItemToArray(watch->asked, asked);
+}
+
+static unsigned moment_of(const cJSON *request) {
+    return (unsigned)cJSON_GetNumberValue(cJSON_GetObjectItem(request, "moment"));
 }
 
 /* The request that a reply answers, taken out; NULL when there is none. */
@@ -156,6 +163,8 @@ static const char *check_changed(struct watch *watch, const cJSON *message,
         if (!note_change(&watch->relayed, doc, id))
             return "a live change that came before";
     }
+    if (watch->history != NULL)
+        history_relayed(watch->history, watch->number, message);
     return NULL;
 }
 
@@ -168,6 +177,8 @@ static const char *check_reply(struct watch *watch, const cJSON *message,
         wrong = "a reply to no request";
     if (request != NULL && is_type(message, "pushed"))
         wrong = note_pushed(watch, request, message, requirement);
+    if (request != NULL && watch->history != NULL)
+        history_replied(watch->history, watch->number, request, moment_of(request), message);
     cJSON_Delete(request);
     note_reply(watch, message);
     return wrong;

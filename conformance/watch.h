@@ -5,12 +5,16 @@
 #ifndef CONFORM_WATCH_H
 #define CONFORM_WATCH_H
 
+#include "conformance/history.h"
+
 #include <cjson/cJSON.h>
 #include <stdbool.h>
 #include <stddef.h>
 
 /* Zero-initialise, end with watch_fini. */
 struct watch {
+    struct history *history; /* of the run; NULL: none is kept */
+    unsigned number;         /* of this connection in it */
     bool blind; /* something was sent that was not read here: replies cannot be matched */
     bool welcomed;
     double message_max; /* bytes, from welcome */

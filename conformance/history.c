@@ -1,0 +1,607 @@
+#include "conformance/history.h"
+
+#include "conformance/base64url.h"
+#include "conformance/document.h"
+#include "conformance/memory.h"
+#include "conformance/view.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct history {
+    bool is_blind;
+    bool was_killed;
+    unsigned now;
+    unsigned connections;
+    cJSON *names; /* theirs, from number 1 on */
+    struct ledger **ledgers;
+    size_t ledgers_len;
+    struct view **views;
+    size_t views_len;
+    cJSON *saved; /* {"name": moment} */
+    char *wrong;  /* the last that was */
+    char *fault;  /* the first, and whose */
+    const char *fault_requirement;
+};
+
+struct history *history_new(void) {
+    struct history *history = memory_take(sizeof *history);
+    history->saved = cJSON_CreateObject();
+    history->names = cJSON_CreateArray();
+    return history;
+}
+
+void history_free(struct history *history) {
+    if (history == NULL)
+        return;
+    for (size_t i = 0; i < history->views_len; i++)
+        view_free(history->views[i]);
+    for (size_t i = 0; i < history->ledgers_len; i++)
+        ledger_free(history->ledgers[i]);
+    free(history->views);
+    free(history->ledgers);
+    cJSON_Delete(history->saved);
+    cJSON_Delete(history->names);
+    free(history->wrong);
+    free(history->fault);
+    free(history);
+}
+
+void history_go_blind(struct history *history) {
+    history->is_blind = true;
+}
+
+unsigned history_connect(struct history *history, const char *name) {
+    cJSON_AddItemToArray(history->names, cJSON_CreateString(name));
+    return ++history->connections;
+}
+
+/* ---- Finding --------------------------------------------------------------------------------- */
+
+static const char *text_of(const cJSON *object, const char *name) {
+    const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(object, name));
+    return text != NULL ? text : "";
+}
+
+static const cJSON *list_of(const cJSON *object, const char *name) {
+    return cJSON_GetObjectItemCaseSensitive(object, name);
+}
+
+static bool is_type(const cJSON *message, const char *type) {
+    return strcmp(text_of(message, "type"), type) == 0;
+}
+
+static const char *name_of(const struct history *history, unsigned connection) {
+    return cJSON_GetArrayItem(history->names, (int)connection - 1)->valuestring;
+}
+
+static struct ledger *ledger_of(struct history *history, const char *doc) {
+    for (size_t i = 0; i < history->ledgers_len; i++)
+        if (strcmp(history->ledgers[i]->doc, doc) == 0)
+            return history->ledgers[i];
+    history->ledgers =
+        memory_grow(history->ledgers, (history->ledgers_len + 1) * sizeof(struct ledger *));
+    return history->ledgers[history->ledgers_len++] = ledger_new(doc);
+}
+
+/* The latest one; NULL when the document is not open there. */
+static struct view *view_of(const struct history *history, unsigned connection, const char *doc) {
+    for (size_t i = history->views_len; i > 0; i--) {
+        struct view *view = history->views[i - 1];
+        if (view->connection == connection && strcmp(view->ledger->doc, doc) == 0)
+            return view->is_closed ? NULL : view;
+    }
+    return NULL;
+}
+
+static struct view *add_view(struct history *history, unsigned connection, struct ledger *ledger) {
+    history->views = memory_grow(history->views, (history->views_len + 1) * sizeof(struct view *));
+    return history->views[history->views_len++] = view_new(connection, ledger);
+}
+
+/* ---- What is wrong --------------------------------------------------------------------------- */
+
+__attribute__((format(printf, 2, 3))) static const char *wrong(struct history *history,
+                                                               const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    free(history->wrong);
+    history->wrong = memory_format_list(format, arguments);
+    va_end(arguments);
+    return history->wrong;
+}
+
+static void note_fault(struct history *history, const char *who, const char *fault,
+                       const char *requirement) {
+    if (fault == NULL || history->fault != NULL)
+        return;
+    history->fault = memory_format("%s: %s", who, fault);
+    history->fault_requirement = requirement;
+}
+
+const char *history_fault(const struct history *history, const char **requirement) {
+    *requirement = history->fault_requirement;
+    return history->fault;
+}
+
+/* What breaks when something that was there is gone. */
+static const char *when_lost(const struct history *history, const char *otherwise) {
+    return history->was_killed ? "ASP-DUR-3" : otherwise;
+}
+
+/* A change that came from the server. */
+static const char *see(struct history *history, struct ledger *ledger, const char *id,
+                       const char *data, const char **requirement, struct ledger_change **seen) {
+    struct ledger_change *change = ledger_find(ledger, id);
+    *seen = change;
+    if (change == NULL)
+        return history->is_blind ? NULL : wrong(history, "nobody pushed %s", id);
+    int version = data != NULL ? ledger_version(change, data) : LEDGER_UNKNOWN;
+    if (data != NULL && version == LEDGER_UNKNOWN && !history->is_blind) {
+        *requirement = "ASP-GET-4";
+        return wrong(history, "%s has other bytes than anyone pushed", id);
+    }
+    if (ledger_hold(change, version, history->now) || history->is_blind)
+        return NULL;
+    *requirement = "ASP-LOG-4";
+    return wrong(history, "%s has other bytes than it had before", id);
+}
+
+static bool was_certain(const struct ledger_change *change, unsigned moment) {
+    return change->since != 0 && change->since < moment;
+}
+
+/* ---- push ------------------------------------------------------------------------------------ */
+
+unsigned history_asked(struct history *history, unsigned connection, const cJSON *request) {
+    const cJSON *entry;
+    const struct ledger_change *first = NULL;
+    const struct ledger_change *before = NULL;
+    history->now++;
+    if (!is_type(request, "push"))
+        return history->now;
+    struct ledger *ledger = ledger_of(history, text_of(request, "doc"));
+    cJSON_ArrayForEach(entry, list_of(request, "changes")) {
+        if (*text_of(entry, "id") == '\0')
+            continue;
+        struct ledger_change *change =
+            ledger_offer(ledger, text_of(entry, "id"), text_of(entry, "data"), connection);
+        if (change->pushers_len > 1)
+            continue;
+        change->push_first = first;
+        change->push_before = before;
+        first = first != NULL ? first : change;
+        before = change;
+    }
+    return history->now;
+}
+
+/* "stored", "duplicate" or the code of the rejection. */
+static const char *outcome(const cJSON *pushed, int index) {
+    const cJSON *item;
+    cJSON_ArrayForEach(item, list_of(pushed, "duplicates")) {
+        if (item->valueint == index)
+            return "duplicate";
+    }
+    cJSON_ArrayForEach(item, list_of(pushed, "rejected")) {
+        if (list_of(item, "index")->valueint == index)
+            return text_of(item, "code");
+    }
+    return "stored";
+}
+
+static const char *judge_stored(struct history *history, struct ledger_change *change, int version,
+                                unsigned asked, const char **requirement) {
+    bool was_there = was_certain(change, asked);
+    *requirement = was_there && change->held != version ? "ASP-LOG-4" : "ASP-LOG-2";
+    if (was_there)
+        return wrong(history, "%s is said to be stored now, and was in the log before", change->id);
+    *requirement = "ASP-LOG-5";
+    if (change->was_said_new)
+        return wrong(history, "%s is said to be stored now, to two who pushed it", change->id);
+    change->was_said_new = true;
+    return NULL;
+}
+
+static const char *judge_entry(struct history *history, struct ledger_change *change,
+                               const cJSON *pushed, int index, int version, unsigned asked,
+                               const char **requirement) {
+    const char *how = outcome(pushed, index);
+    bool is_held = was_certain(change, asked) && change->held == version;
+    *requirement = "ASP-PUSH-6";
+    if (strcmp(how, "stored") == 0) {
+        const char *fault = judge_stored(history, change, version, asked, requirement);
+        if (fault != NULL)
+            return fault;
+    } else if (strcmp(how, "duplicate") == 0) {
+        if (change->since == 0 && change->versions[version].offers < 2 && !history->is_blind)
+            return wrong(history, "%s is said to be a duplicate, and was pushed once", change->id);
+    } else if (strcmp(how, "conflict") == 0) {
+        *requirement = "ASP-LOG-2";
+        if (is_held)
+            return wrong(history, "%s is said to conflict with the same bytes", change->id);
+        *requirement = "ASP-PUSH-6";
+        if (change->versions_len < 2 && !history->is_blind)
+            return wrong(history, "%s is said to conflict, and has one content", change->id);
+        return NULL;
+    } else {
+        return NULL;
+    }
+    *requirement = "ASP-LOG-4";
+    return ledger_hold(change, version, history->now)
+               ? NULL
+               : wrong(history, "%s is acknowledged with other bytes than it has", change->id);
+}
+
+static const char *judge_pushed(struct history *history, const cJSON *request, unsigned asked,
+                                const cJSON *pushed, const char **requirement) {
+    struct ledger *ledger = ledger_of(history, text_of(request, "doc"));
+    const char *fault = NULL;
+    const cJSON *entry;
+    int index = 0;
+    cJSON_ArrayForEach(entry, list_of(request, "changes")) {
+        struct ledger_change *change = ledger_find(ledger, text_of(entry, "id"));
+        if (change != NULL)
+            change->was_answered = true;
+        if (change != NULL && fault == NULL)
+            fault = judge_entry(history, change, pushed, index,
+                                ledger_version(change, text_of(entry, "data")), asked, requirement);
+        index++;
+    }
+    return fault;
+}
+
+/* ---- open ------------------------------------------------------------------------------------ */
+
+/* Of the log up to a position; false when it is not known whole, with its bytes. */
+static bool digest_up_to(const struct ledger *ledger, size_t position, char **digest) {
+    uint8_t sum[DOCUMENT_DIGEST_BYTES] = {0};
+    bool ok = ledger_knows(ledger, position);
+    for (size_t i = 0; ok && i < position; i++) {
+        const struct ledger_change *change = ledger->log[i];
+        struct bytes data = {0};
+        ok = change->held != LEDGER_UNKNOWN &&
+             base64url_decode(change->versions[change->held].data, &data);
+        if (ok)
+            document_digest_add(sum, change->id, data.at, data.len);
+        bytes_fini(&data);
+    }
+    *digest = ok ? base64url_encode(sum, sizeof sum) : NULL;
+    return ok;
+}
+
+static const char *judge_digest(struct history *history, const struct view *view,
+                                const char **requirement) {
+    char *digest = NULL;
+    if (history->is_blind || !digest_up_to(view->ledger, view->count, &digest))
+        return NULL;
+    bool fits = strcmp(digest, view->digest) == 0;
+    free(digest);
+    *requirement = "ASP-DIG-1";
+    return fits ? NULL
+                : wrong(history, "the digest is not that of the %zu changes of the log",
+                        view->count);
+}
+
+/* How many changes the log surely held at that moment. */
+static size_t certain_at(const struct ledger *ledger, unsigned moment) {
+    size_t certain = 0;
+    for (size_t i = 0; i < ledger->changes_len; i++)
+        certain += was_certain(ledger->changes[i], moment);
+    return certain;
+}
+
+static const char *judge_count(struct history *history, const struct view *view,
+                               const char **requirement) {
+    struct ledger *ledger = view->ledger;
+    size_t least = certain_at(ledger, view->asked);
+    *requirement = "ASP-DIG-2";
+    if (view->count > ledger->changes_len && !history->is_blind)
+        return wrong(history, "the log has %zu changes, and only %zu were ever pushed", view->count,
+                     ledger->changes_len);
+    bool shrank = ledger->count_since < view->asked && view->count < ledger->count;
+    if (view->count < least || shrank) {
+        *requirement = when_lost(history, "ASP-DIG-2");
+        return wrong(history, "the log has %zu changes, and had %zu", view->count,
+                     least > ledger->count ? least : ledger->count);
+    }
+    if (view->count > ledger->count) {
+        ledger->count = view->count;
+        ledger->count_since = history->now;
+    }
+    return NULL;
+}
+
+static const char *judge_opened(struct history *history, unsigned connection, unsigned asked,
+                                const cJSON *opened, const char **requirement) {
+    struct ledger *ledger = ledger_of(history, text_of(opened, "doc"));
+    struct view *view = add_view(history, connection, ledger);
+    view->asked = asked;
+    view->count = (size_t)cJSON_GetNumberValue(list_of(opened, "count"));
+    view->digest = memory_copy_text(text_of(opened, "digest"));
+    view->cursor = memory_copy_text(text_of(opened, "cursor"));
+    const char *fault = judge_count(history, view, requirement);
+    if (fault == NULL)
+        fault = judge_digest(history, view, requirement);
+    if (fault != NULL || ledger_give_cursor(ledger, view->cursor, &view->count))
+        return fault;
+    *requirement = "ASP-CUR-2";
+    return wrong(history, "the cursor stood for another position before");
+}
+
+/* ---- list ------------------------------------------------------------------------------------ */
+
+static const char *judge_gap(struct history *history, const struct view *view, size_t from,
+                             const char **requirement) {
+    const struct ledger_cursor *start =
+        view->start != NULL ? ledger_find_cursor(view->ledger, view->start) : NULL;
+    size_t due = view->start == NULL                  ? 0
+                 : start == NULL || start->is_unknown ? from
+                                                      : start->position;
+    if (due == from || (due > from && view->listed_len == 0))
+        return NULL;
+    *requirement = "ASP-LIST-1";
+    return wrong(history, "%zu changes were listed of the %zu that follow", view->listed_len,
+                 view->count > due ? view->count - due : 0);
+}
+
+/* The listing came to its end, and so its entries are the last ones up to the opened position. */
+static const char *finish_listing(struct history *history, struct view *view,
+                                  const char **requirement) {
+    struct ledger *ledger = view->ledger;
+    view->is_listed = true;
+    *requirement = "ASP-LIST-1";
+    if (view->listed_len > view->count)
+        return wrong(history, "%zu changes were listed of %zu", view->listed_len, view->count);
+    size_t from = view->count - view->listed_len;
+    const char *fault = judge_gap(history, view, from, requirement);
+    for (size_t i = 0; i < view->listed_len && fault == NULL && view->listed[i] != NULL; i++) {
+        const char *contradiction = ledger_place(ledger, view->listed[i], from + i + 1);
+        if (contradiction != NULL) {
+            *requirement = when_lost(history, "ASP-LIST-1");
+            fault = wrong(history, "%s, listed at %zu: %s", view->listed[i]->id, from + i + 1,
+                          contradiction);
+        }
+    }
+    for (size_t i = 0; i < view->pages_len && fault == NULL; i++) {
+        size_t position = from + view->pages[i].after;
+        *requirement = "ASP-LIST-7";
+        if (!ledger_give_cursor(ledger, view->pages[i].cursor, &position))
+            fault = wrong(history, "the cursor of a page stood for another position before");
+    }
+    if (fault == NULL && view->start != NULL && view->listed_len > 0)
+        ledger_give_cursor(ledger, view->start, &from);
+    if (fault != NULL || !ledger_knows(ledger, view->count))
+        return fault;
+    for (size_t i = 0; i < ledger->changes_len; i++) {
+        const struct ledger_change *change = ledger->changes[i];
+        bool is_there = change->position != 0 && change->position <= view->count;
+        if (!was_certain(change, view->asked) || is_there)
+            continue;
+        *requirement = when_lost(history, "ASP-LIST-1");
+        return wrong(history, "%s was in the log, and is not any more", change->id);
+    }
+    return judge_digest(history, view, requirement);
+}
+
+static const char *judge_listed(struct history *history, struct view *view, const cJSON *request,
+                                const cJSON *listed, const char **requirement) {
+    const char *after = cJSON_GetStringValue(list_of(request, "after"));
+    const cJSON *ids = list_of(listed, "ids");
+    const cJSON *entries = ids != NULL ? ids : list_of(listed, "changes");
+    const cJSON *entry;
+    if (after != NULL && !history->is_blind && ledger_find_cursor(view->ledger, after) == NULL) {
+        *requirement = "ASP-LIST-10";
+        return wrong(history, "a cursor is accepted that was never given for this document");
+    }
+    if (view->next == NULL || after == NULL || strcmp(after, view->next) != 0)
+        view_begin_listing(view, after);
+    cJSON_ArrayForEach(entry, entries) {
+        struct ledger_change *change = NULL;
+        const char *id = ids != NULL ? entry->valuestring : text_of(entry, "id");
+        const char *data = ids != NULL ? NULL : text_of(entry, "data");
+        *requirement = "ASP-LIST-1";
+        const char *fault = see(history, view->ledger, id, data, requirement, &change);
+        if (fault != NULL)
+            return fault;
+        view_take_listed(view, change);
+    }
+    if (cJSON_IsTrue(list_of(listed, "more"))) {
+        view_end_page(view, text_of(listed, "cursor"));
+        ledger_give_cursor(view->ledger, view->next, NULL);
+        return NULL;
+    }
+    *requirement = "ASP-LIST-8";
+    if (strcmp(text_of(listed, "cursor"), view->cursor) != 0)
+        return wrong(history, "the last page does not end at the cursor of opened");
+    const char *fault = finish_listing(history, view, requirement);
+    free(view->next);
+    view->next = NULL;
+    return fault;
+}
+
+static const char *judge_unknown_cursor(struct history *history, const cJSON *request,
+                                        const char **requirement) {
+    const struct ledger *ledger = ledger_of(history, text_of(request, "doc"));
+    const struct ledger_cursor *cursor = ledger_find_cursor(ledger, text_of(request, "after"));
+    *requirement = "ASP-CUR-2";
+    return cursor == NULL || cursor->is_unknown
+               ? NULL
+               : wrong(history, "the cursor of position %zu is not accepted", cursor->position);
+}
+
+const char *history_resume(const struct history *history, unsigned connection, const char *doc) {
+    const char *name = name_of(history, connection);
+    const char *cursor = NULL;
+    for (size_t i = history->views_len; i > 0 && cursor == NULL; i--) {
+        const struct view *view = history->views[i - 1];
+        if (view->connection != connection && strcmp(view->ledger->doc, doc) == 0 &&
+            strcmp(name_of(history, view->connection), name) == 0)
+            cursor = view_resume_cursor(view);
+    }
+    return cursor;
+}
+
+/* ---- get, changed ---------------------------------------------------------------------------- */
+
+static const char *judge_got(struct history *history, const struct view *view, unsigned asked,
+                             const cJSON *got, const char **requirement) {
+    const cJSON *entry;
+    struct ledger_change *change = NULL;
+    const char *fault = NULL;
+    cJSON_ArrayForEach(entry, list_of(got, "changes")) {
+        *requirement = "ASP-GET-1";
+        fault = see(history, view->ledger, text_of(entry, "id"), text_of(entry, "data"),
+                    requirement, &change);
+        if (fault != NULL)
+            return fault;
+    }
+    cJSON_ArrayForEach(entry, list_of(got, "missing")) {
+        change = ledger_find(view->ledger, entry->valuestring);
+        if (change == NULL || !was_certain(change, asked))
+            continue;
+        *requirement = when_lost(history, "ASP-GET-3");
+        return wrong(history, "%s is in the log, and is said to be missing", change->id);
+    }
+    return NULL;
+}
+
+static const char *judge_changed(struct history *history, unsigned connection, const cJSON *changed,
+                                 const char **requirement) {
+    struct view *view = view_of(history, connection, text_of(changed, "doc"));
+    const cJSON *entry;
+    history->now++;
+    if (view == NULL)
+        return NULL; /* the watch has said so */
+    cJSON_ArrayForEach(entry, list_of(changed, "changes")) {
+        struct ledger_change *change = NULL;
+        *requirement = "ASP-LIVE-1";
+        const char *fault = see(history, view->ledger, text_of(entry, "id"), text_of(entry, "data"),
+                                requirement, &change);
+        if (fault != NULL)
+            return fault;
+        if (change == NULL)
+            continue;
+        *requirement = "ASP-LIVE-4";
+        if (change->position != 0 && change->position <= view->count)
+            return wrong(history, "%s came live, and stands at %zu of the %zu opened", change->id,
+                         change->position, view->count);
+        view_take_live(view, change);
+    }
+    ledger_give_cursor(view->ledger, text_of(changed, "cursor"), NULL);
+    view_end_live(view, text_of(changed, "cursor"));
+    return NULL;
+}
+
+/* ---- Replies --------------------------------------------------------------------------------- */
+
+static const char *judge_reply(struct history *history, unsigned connection, const cJSON *request,
+                               unsigned asked, const cJSON *reply, const char **requirement) {
+    struct view *view = view_of(history, connection, text_of(request, "doc"));
+    history->now++;
+    if (is_type(reply, "pushed"))
+        return judge_pushed(history, request, asked, reply, requirement);
+    if (is_type(reply, "opened"))
+        return judge_opened(history, connection, asked, reply, requirement);
+    if (strcmp(text_of(reply, "code"), "unknown-cursor") == 0)
+        return judge_unknown_cursor(history, request, requirement);
+    if (view == NULL)
+        return NULL;
+    if (is_type(reply, "listed"))
+        return judge_listed(history, view, request, reply, requirement);
+    if (is_type(reply, "got"))
+        return judge_got(history, view, asked, reply, requirement);
+    if (is_type(reply, "closed"))
+        view->is_closed = true;
+    return NULL;
+}
+
+void history_replied(struct history *history, unsigned connection, const cJSON *request,
+                     unsigned asked, const cJSON *reply) {
+    const char *requirement = NULL;
+    const char *fault = judge_reply(history, connection, request, asked, reply, &requirement);
+    note_fault(history, name_of(history, connection), fault, requirement);
+}
+
+void history_relayed(struct history *history, unsigned connection, const cJSON *changed) {
+    const char *requirement = NULL;
+    const char *fault = judge_changed(history, connection, changed, &requirement);
+    note_fault(history, name_of(history, connection), fault, requirement);
+}
+
+/* ---- The server's process -------------------------------------------------------------------- */
+
+void history_killed(struct history *history) {
+    history->was_killed = true;
+}
+
+void history_saved(struct history *history, const char *name) {
+    cJSON_DeleteItemFromObjectCaseSensitive(history->saved, name);
+    cJSON_AddNumberToObject(history->saved, name, history->now++);
+}
+
+void history_restored(struct history *history, const char *name) {
+    unsigned moment =
+        (unsigned)cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(history->saved, name));
+    for (size_t i = 0; i < history->ledgers_len; i++)
+        ledger_rewind(history->ledgers[i], moment);
+    for (size_t i = 0; i < history->views_len; i++)
+        view_free(history->views[i]); /* of connections that have ended */
+    history->views_len = 0;
+}
+
+/* ---- The whole log --------------------------------------------------------------------------- */
+
+const char *history_missing(const struct history *history, unsigned connection, const char *doc) {
+    const struct view *view = view_of(history, connection, doc);
+    const struct ledger_change *missing = view != NULL ? view_find_missing(view) : NULL;
+    return missing != NULL ? missing->id : NULL;
+}
+
+static const char *judge_view(struct history *history, const struct view *view,
+                              const char **requirement) {
+    const struct ledger_change *change = view_find_misplaced(view);
+    *requirement = "ASP-LIVE-2";
+    if (change != NULL)
+        return wrong(history, "%s came live after a change that follows it in the log", change->id);
+    change = view_find_passed_over(view);
+    *requirement = "ASP-LIVE-5";
+    return change != NULL ? wrong(history, "a live cursor passes over %s", change->id) : NULL;
+}
+
+static bool was_pushed_once(const struct ledger_change *change) {
+    return change != NULL && change->pushers_len == 1;
+}
+
+/* What one push brought stands in its order, and stands there whole or not at all. */
+static const char *judge_pushes(struct history *history, const struct ledger *ledger,
+                                const char **requirement) {
+    for (size_t i = 0; i < ledger->changes_len; i++) {
+        const struct ledger_change *change = ledger->changes[i];
+        const struct ledger_change *before = change->push_before;
+        const struct ledger_change *first = change->push_first;
+        *requirement = "ASP-PUSH-4";
+        if (was_pushed_once(change) && was_pushed_once(before) && change->position != 0 &&
+            before->position > change->position)
+            return wrong(history, "%s stands before %s, which its push named first", change->id,
+                         before->id);
+        *requirement = "ASP-PUSH-3";
+        if (was_pushed_once(change) && was_pushed_once(first) && !change->was_answered &&
+            (change->position == 0) != (first->position == 0))
+            return wrong(history, "of the push of %s and %s one was stored", first->id, change->id);
+    }
+    return NULL;
+}
+
+void history_settle(struct history *history, const char *doc) {
+    const char *requirement = NULL;
+    const char *fault = judge_pushes(history, ledger_of(history, doc), &requirement);
+    note_fault(history, "the log", fault, requirement);
+    for (size_t i = 0; i < history->views_len; i++) {
+        const struct view *view = history->views[i];
+        if (strcmp(view->ledger->doc, doc) != 0)
+            continue;
+        fault = judge_view(history, view, &requirement);
+        note_fault(history, name_of(history, view->connection), fault, requirement);
+    }
+}
