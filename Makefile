@@ -165,6 +165,11 @@ valgrind: all $(READERS) ## the suite under valgrind: scripted servers that send
 mutants: all ## break the reference on purpose, see whether the conformance suite notices
 	$(TEST_ENV) node scripts/mutants.mjs --json $(BUILD)/mutants.json $(MUTANTS)
 
+STORM_SECONDS = 60
+storm: all ## random clients against the reference server, and against mutants that they have to find
+	$(TEST_ENV) $(BUILD)/athena-conform storm --exec '$(SERVER_COMMAND)' --time $(STORM_SECONDS)
+	$(TEST_ENV) node scripts/mutants.mjs --storm 60 --jobs 4
+
 trace: ## each requirement beside its scenarios, code, tests and mutants; what is missing
 	@mkdir -p $(BUILD)
 	node scripts/trace.mjs --json $(BUILD)/trace.json --html $(BUILD)/trace.html
@@ -192,6 +197,8 @@ interop: all ## test the JavaScript implementation; every server with every clie
 	    --exec 'node $(CURDIR)/interop/server.mjs --port {port} --data {dir} --quota {quota} --open-within {open_within_ms} --idle {idle_ms} --dead {dead_ms}'
 	$(TEST_ENV) $(BUILD)/athena-conform client --jobs 2 --timeout 60 $(CONFORM_ARGS) \
 	    --driver 'node $(CURDIR)/interop/cli.mjs watch {dir} --key {key} --url {url} --offline --patience-ms {patience_ms}'
+	$(TEST_ENV) $(BUILD)/athena-conform storm --time 30 \
+	    --exec 'node $(CURDIR)/interop/server.mjs --port {port} --data {dir}'
 	$(TEST_ENV) node interop/matrix.mjs
 
 web: all ## a page with two devices that write one encrypted text, and what passes between
@@ -268,7 +275,7 @@ dist: ## a source archive of HEAD in dist/
 clean: ## remove what was built
 	rm -rf build dist compile_commands.json
 
-.PHONY: all help deps deps-dev check conformance report-page asan valgrind mutants trace bench interop-deps \
+.PHONY: all help deps deps-dev check conformance report-page asan valgrind mutants storm trace bench interop-deps \
         vectors-check interop web web-check fuzz soak model faults format lint install dist clean
 
 -include $(shell find build -name '*.d' 2>/dev/null)

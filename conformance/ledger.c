@@ -62,7 +62,8 @@ static void *make_room(void *array, size_t len, size_t item_bytes) {
 static struct ledger_change *add_change(struct ledger *ledger, const char *id) {
     struct ledger_change *change = memory_take(sizeof *change);
     *change = (struct ledger_change){.id = memory_copy_text(id), .held = LEDGER_UNKNOWN};
-    ledger->changes = make_room(ledger->changes, ledger->changes_len, sizeof *ledger->changes);
+    ledger->changes =
+        make_room(ledger->changes, ledger->changes_len, sizeof(struct ledger_change *));
     ledger->changes[ledger->changes_len++] = change;
     tsearch(change, &ledger->changes_by_id, compare_keys);
     return change;
@@ -118,7 +119,7 @@ bool ledger_hold(struct ledger_change *change, int version, unsigned now) {
 
 const char *ledger_place(struct ledger *ledger, struct ledger_change *change, size_t position) {
     for (; ledger->log_len < position; ledger->log_len++) {
-        ledger->log = make_room(ledger->log, ledger->log_len, sizeof *ledger->log);
+        ledger->log = make_room(ledger->log, ledger->log_len, sizeof(struct ledger_change *));
         ledger->log[ledger->log_len] = NULL;
     }
     struct ledger_change *there = ledger->log[position - 1];
@@ -148,7 +149,8 @@ bool ledger_give_cursor(struct ledger *ledger, const char *text, const size_t *p
     if (cursor == NULL) {
         cursor = memory_take(sizeof *cursor);
         *cursor = (struct ledger_cursor){.text = memory_copy_text(text), .is_unknown = true};
-        ledger->cursors = make_room(ledger->cursors, ledger->cursors_len, sizeof *ledger->cursors);
+        ledger->cursors =
+            make_room(ledger->cursors, ledger->cursors_len, sizeof(struct ledger_cursor *));
         ledger->cursors[ledger->cursors_len++] = cursor;
         tsearch(cursor, &ledger->cursors_by_text, compare_keys);
     }

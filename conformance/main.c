@@ -1,6 +1,7 @@
 /* athena-conform: does an implementation keep the Athena Sync Protocol? */
 #include "conformance/memory.h"
 #include "conformance/runner.h"
+#include "conformance/storm.h"
 
 #include <sodium.h>
 #include <stdlib.h>
@@ -21,7 +22,9 @@ static int test_selected(const struct catalog *catalog, struct options *options,
     struct spec *spec = folder != NULL ? spec_load(folder, &error) : NULL;
     int status = EXIT_HARNESS;
     if (spec != NULL)
-        status = runner_run(catalog, spec, options, program);
+        status = strcmp(options->role, "storm") == 0
+                     ? storm_run(options, spec, catalog->schemas, program)
+                     : runner_run(catalog, spec, options, program);
     else
         fprintf(stderr, "athena-conform: %s\n", error);
     spec_free(spec);
@@ -59,12 +62,13 @@ static int command_test(int argc, char **argv, const char *program) {
 static const struct {
     const char *name;
     int (*run)(int argc, char **argv, const char *program);
-} COMMANDS[] = {{"server", command_test}, {"client", command_test}};
+} COMMANDS[] = {{"server", command_test}, {"client", command_test}, {"storm", command_test}};
 
 static void print_usage(FILE *out) {
     fputs(
         "usage: athena-conform server [OPTION]... [SCENARIO]...\n"
         "       athena-conform client [OPTION]... [SCENARIO]...\n"
+        "       athena-conform storm [OPTION]...\n"
         "       athena-conform --version\n"
         "Tests implementations of the Athena Sync Protocol. Try 'athena-conform server --help'.\n",
         out);

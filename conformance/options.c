@@ -1,6 +1,7 @@
 #include "conformance/options.h"
 
 #include "conformance/memory.h"
+#include "conformance/plan.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -11,7 +12,16 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { TIMEOUT_MS_DEFAULT = 10000, JOBS_MAX = 64, JOBS_A_CPU = 4, REPEAT_MAX = 1000000 };
+enum {
+    TIMEOUT_MS_DEFAULT = 10000,
+    JOBS_MAX = 64,
+    JOBS_A_CPU = 4,
+    REPEAT_MAX = 1000000,
+    STORM_CLIENTS_DEFAULT = 8,
+    STORM_DOCUMENTS_DEFAULT = 2,
+    STORM_OPERATIONS_DEFAULT = 20000,
+    STORM_SECONDS_MAX = 1000000,
+};
 
 static const char HELP_SERVER[] =
     "usage: athena-conform server (--url URL | --exec COMMAND) [OPTION]... [SCENARIO]...\n"
@@ -34,6 +44,28 @@ static const char HELP_SERVER[] =
     "  --header 'NAME: VALUE'  a further line for each handshake; may be repeated\n"
     "  --token TOKEN         the same as --header 'Authorization: Bearer TOKEN'\n"
     "\n";
+
+static const char HELP_STORM[] =
+    "usage: athena-conform storm (--url URL | --exec COMMAND) [OPTION]...\n"
+    "\n"
+    "Random clients do everything that a client may do, in rounds, while their history is "
+    "checked:\n"
+    "what was acknowledged stays, in one order, and everyone comes to hold the same. With --exec "
+    "the\n"
+    "server is killed, restarted and put back to older data, too. What breaks is shrunk to a\n"
+    "scenario file that shows it. The server is given as for 'athena-conform server'.\n"
+    "\n"
+    "The storm\n"
+    "  --clients N           in each round (8)\n"
+    "  --documents M         that they write (2)\n"
+    "  --ops K               operations of clients, in all rounds (20000, or any with --time)\n"
+    "  --time SECONDS        end by then\n"
+    "  --seed S              the same rounds as an earlier storm\n"
+    "  --jobs N              rounds side by side (one for each processor)\n"
+    "  --timeout SECONDS     what one round may take (10)\n"
+    "  --output FILE         where to write the scenario (storm-SEED.json)\n"
+    "\n"
+    "Exit status: 0 no violation, 1 a violation, 2 wrong usage, 3 a fault of the harness.\n";
 
 static const char HELP_CLIENT[] =
     "usage: athena-conform client --driver COMMAND [OPTION]... [SCENARIO]...\n"
@@ -78,7 +110,7 @@ static const char HELP_COMMON[] =
 static enum options_result wrong(const char *format, const char *text) {
     fputs("athena-conform: ", stderr);
     fprintf(stderr, format, text);
-    fputs("\nTry 'athena-conform server --help' or 'athena-conform client --help'.\n", stderr);
+    fputs("\nTry 'athena-conform server --help', also client or storm.\n", stderr);
     return OPTIONS_WRONG;
 }
 
@@ -128,6 +160,11 @@ enum {
     OPT_REPORT,
     OPT_SCENARIOS,
     OPT_SPEC,
+    OPT_CLIENTS,
+    OPT_DOCUMENTS,
+    OPT_OPS,
+    OPT_TIME,
+    OPT_OUTPUT,
     OPT_HELP
 };
 
@@ -155,6 +192,11 @@ static const struct option LONG_OPTIONS[] = {
     {"report", required_argument, NULL, OPT_REPORT},
     {"scenarios", required_argument, NULL, OPT_SCENARIOS},
     {"spec", required_argument, NULL, OPT_SPEC},
+    {"clients", required_argument, NULL, OPT_CLIENTS},
+    {"documents", required_argument, NULL, OPT_DOCUMENTS},
+    {"ops", required_argument, NULL, OPT_OPS},
+    {"time", required_argument, NULL, OPT_TIME},
+    {"output", required_argument, NULL, OPT_OUTPUT},
     {"help", no_argument, NULL, OPT_HELP},
     {NULL, 0, NULL, 0}};
 
@@ -185,6 +227,8 @@ static const char **text_option(struct options *options, int option) {
         return &options->scenarios;
     case OPT_SPEC:
         return &options->spec;
+    case OPT_OUTPUT:
+        return &options->output;
     default:
         return NULL;
     }
@@ -253,6 +297,20 @@ static enum options_result read_value(struct options *options, int option, const
         return read_count("--repeat", text, REPEAT_MAX, &options->repeat);
     case OPT_PAUSE_BEFORE:
         return read_count("--pause-before", text, INT_MAX, &options->pause_before);
+    case OPT_CLIENTS:
+        return read_count("--clients", text, PLAN_CLIENTS_MAX, &options->clients);
+    case OPT_DOCUMENTS:
+        return read_count("--documents", text, PLAN_DOCUMENTS_MAX, &options->documents);
+    case OPT_OPS:
+        if (!read_number(text, 1, 1e15, &number))
+            return wrong("--ops %s is not a number of operations", text);
+        options->operations = (uint64_t)number;
+        return OPTIONS_RUN;
+    case OPT_TIME:
+        if (!read_number(text, 0.001, STORM_SECONDS_MAX, &number))
+            return wrong("--time %s is not a number of seconds up to 1000000", text);
+        options->time_ms = (int)(number * 1000);
+        return OPTIONS_RUN;
     case OPT_SEED:
         options->seed_given = true;
         return read_seed(text, &options->seed)
@@ -266,7 +324,7 @@ static enum options_result read_value(struct options *options, int option, const
 static void set_defaults(struct options *options, const char *role) {
     long cpus = sysconf(_SC_NPROCESSORS_ONLN);
     *options = (struct options){.role = role, .timeout_ms = TIMEOUT_MS_DEFAULT, .repeat = 1};
-    options->jobs = (int)(cpus < 1 ? 1 : cpus) * JOBS_A_CPU;
+    options->jobs = (int)(cpus < 1 ? 1 : cpus) * (strcmp(role, "storm") == 0 ? 1 : JOBS_A_CPU);
     if (options->jobs > JOBS_MAX)
         options->jobs = JOBS_MAX;
 }
@@ -282,6 +340,28 @@ static enum options_result check_client(struct options *options) {
         return wrong("--driver '%s' has no {url}", options->driver);
     if (!options->seed_given)
         options->seed = randombytes_random();
+    return OPTIONS_RUN;
+}
+
+static enum options_result check_storm(struct options *options) {
+    bool is_storm = strcmp(options->role, "storm") == 0;
+    bool has_storm = options->clients > 0 || options->documents > 0 || options->operations > 0 ||
+                     options->time_ms > 0 || options->output != NULL;
+    if (!is_storm)
+        return has_storm ? wrong("%s", "--clients, --documents, --ops, --time and --output are "
+                                       "for 'athena-conform storm'")
+                         : OPTIONS_RUN;
+    if (options->selectors_len > 0)
+        return wrong("%s: a storm takes no scenario", options->selectors[0]);
+    if (options->family != NULL || options->requirement != NULL || options->profile != NULL ||
+        options->expect_failures != NULL || options->reports_len > 0 || options->list ||
+        options->bail || options->pause_before > 0 || options->repeat > 1)
+        return wrong("%s", "a storm selects and reports no scenarios; 'athena-conform storm "
+                           "--help' tells what it takes");
+    options->clients = options->clients > 0 ? options->clients : STORM_CLIENTS_DEFAULT;
+    options->documents = options->documents > 0 ? options->documents : STORM_DOCUMENTS_DEFAULT;
+    if (options->operations == 0 && options->time_ms == 0)
+        options->operations = STORM_OPERATIONS_DEFAULT;
     return OPTIONS_RUN;
 }
 
@@ -302,6 +382,13 @@ static enum options_result check_server(struct options *options) {
     return OPTIONS_RUN;
 }
 
+static void print_help(const char *role) {
+    bool is_storm = strcmp(role, "storm") == 0;
+    fputs(is_storm ? HELP_STORM : strcmp(role, "client") == 0 ? HELP_CLIENT : HELP_SERVER, stdout);
+    if (!is_storm)
+        fputs(HELP_COMMON, stdout);
+}
+
 enum options_result options_read(struct options *options, int argc, char **argv) {
     int option;
     set_defaults(options, argv[0]);
@@ -311,8 +398,7 @@ enum options_result options_read(struct options *options, int argc, char **argv)
         const char **text = text_option(options, option);
         enum options_result result = OPTIONS_RUN;
         if (option == OPT_HELP || option == 'h') {
-            fputs(strcmp(options->role, "client") == 0 ? HELP_CLIENT : HELP_SERVER, stdout);
-            fputs(HELP_COMMON, stdout);
+            print_help(options->role);
             return OPTIONS_DONE;
         }
         if (text != NULL)
@@ -329,6 +415,8 @@ enum options_result options_read(struct options *options, int argc, char **argv)
             return wrong("%s", "more than 64 scenarios named");
         options->selectors[options->selectors_len++] = argv[optind];
     }
+    if (check_storm(options) == OPTIONS_WRONG)
+        return OPTIONS_WRONG;
     return strcmp(options->role, "client") == 0 ? check_client(options) : check_server(options);
 }
 

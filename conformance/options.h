@@ -1,4 +1,5 @@
-/* The command line of `athena-conform server` and `athena-conform client`. */
+/* The command line of `athena-conform server`, `athena-conform client` and `athena-conform storm`.
+ */
 #ifndef CONFORM_OPTIONS_H
 #define CONFORM_OPTIONS_H
 
@@ -8,7 +9,7 @@
 enum { OPTIONS_SELECTORS_MAX = 64, OPTIONS_REPORTS_MAX = 8 };
 
 struct options {
-    const char *role;   /* "server" or "client": what is under test */
+    const char *role;   /* "server" or "client": what is under test; "storm": a server, too */
     const char *driver; /* the command of a client; NULL unless that is the role */
     struct target_options target;
     const char *scenarios; /* folder, or NULL: the one beside the program */
@@ -33,7 +34,13 @@ struct options {
     int pause_before; /* a line of the only scenario; 0: none */
     bool bail;
     bool list;
-    char *headers; /* owns what target.headers points to */
+    /* Of a storm. */
+    int clients;
+    int documents;
+    uint64_t operations; /* to be carried out; 0: any number */
+    int time_ms;         /* 0: as long as it takes */
+    const char *output;  /* the scenario that shows a violation; NULL: a name of its own */
+    char *headers;       /* owns what target.headers points to */
 };
 
 enum options_result { OPTIONS_RUN, OPTIONS_DONE, OPTIONS_WRONG };

@@ -36,7 +36,7 @@ static void add_mark(struct mark **marks, size_t *len, const char *cursor, size_
 }
 
 static void add_change(struct ledger_change ***changes, size_t *len, struct ledger_change *change) {
-    *changes = memory_grow(*changes, (*len + 1) * sizeof **changes);
+    *changes = memory_grow(*changes, (*len + 1) * sizeof(struct ledger_change *));
     (*changes)[(*len)++] = change;
 }
 

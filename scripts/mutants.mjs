@@ -3,7 +3,10 @@
 // suite notices: fixtures/mutants/README.md tells what a mutant is. Each is applied to a copy of the
 // sources, of which only what it changes is built again.
 //
-//   mutants.mjs [--jobs N] [--readme] [--json FILE] [NAME...]
+//   mutants.mjs [--jobs N] [--readme] [--json FILE] [--storm SECONDS] [NAME...]
+//
+// With --storm: whether a storm of that length finds those it is said to find, and shrinks each to a
+// scenario that the reference passes.
 //
 // Exit: 0 every mutant is killed by the requirement it breaks and the harmless ones live, 1 not so, 2 usage.
 import { execFile } from 'node:child_process'
@@ -33,7 +36,7 @@ function readMutant(folder, file) {
   const path = join(MUTANTS, folder, file)
   const head = readFileSync(path, 'utf8').split('---\n')[0]
   const line = (name) => head.match(new RegExp(`^(?:// )?${name}: (.*)$`, 'm'))?.[1]
-  const mutant = { name: `${folder}/${file.replace(/\.\w+$/, '')}`, folder, path, breaks: line('Breaks')?.split(/[ ,]+/) ?? [], fault: line('Fault') }
+  const mutant = { name: `${folder}/${file.replace(/\.\w+$/, '')}`, folder, path, breaks: line('Breaks')?.split(/[ ,]+/) ?? [], fault: line('Fault'), isStormy: line('Storm') !== undefined }
   if (!mutant.fault || (folder === 'harmless') !== (mutant.breaks.length === 0)) throw new Error(`${path}: its head needs Fault:, and Breaks: unless it is harmless`)
   return mutant
 }
@@ -75,6 +78,19 @@ async function judge(copy, command, selection) {
   return { broken, isGreen: status === 0, trouble: troubles[0] }
 }
 
+// Whether a storm finds it, and shows it by a scenario that tells it from the reference.
+async function weather(copy, command, seconds) {
+  const scenario = join(copy, 'storm.json')
+  const server = command.slice(1)
+  const storm = await run(join(BUILD, 'athena-conform'), ['storm', ...server, '--time', seconds, '--seed', '1', '--timeout', TIMEOUT_S, '--jobs', '1', '--output', scenario])
+  if (storm.status !== 1) return { outcome: storm.status === 0 ? 'survived' : 'no verdict', by: storm.status === 0 ? '' : storm.text.trim() }
+  const found = storm.text.match(/breaks (\S+): .*?(\d+) of \d+ operations left after (\d+) runs; played again it fails (\d+)/s)
+  const reference = server.map((word) => word.replaceAll(copy + '/build', BUILD))
+  const again = await run(join(BUILD, 'athena-conform'), ['server', ...reference, scenario])
+  if (again.status !== 0) return { outcome: 'false alarm', by: again.text.trim() }
+  return { outcome: found[4] === '0' ? 'not reproduced' : 'killed', by: `${found[1]} with ${found[2]} operations, of ${found[3]} runs` }
+}
+
 // What a mutant of each folder is built to, if it is, and how it is tested.
 const KINDS = {
   server: (copy) => ({ program: 'athena-syncd', command: ['server', '--exec', `${copy}/build/athena-syncd --listen 127.0.0.1:{port} --data {dir} --quota-document-bytes {quota} --open-within-ms {open_within_ms} --idle-ms {idle_ms} --dead-ms {dead_ms}`] }),
@@ -82,10 +98,11 @@ const KINDS = {
 }
 KINDS.protocol = KINDS.harmless = KINDS.server
 
-async function verdict(mutant, copy) {
+async function verdict(mutant, copy, storm) {
   const { program, command } = KINDS[mutant.folder](copy, mutant.path)
   const failure = program && await build(mutant, copy, program)
   if (failure) return { outcome: 'unusable', by: failure }
+  if (storm) return weather(copy, command, storm)
   // What cites the requirement first: that is where most die.
   for (const selection of [...mutant.breaks.map((id) => ['--requirement', id]), []]) {
     const { broken, isGreen, trouble } = await judge(copy, command, selection)
@@ -97,10 +114,10 @@ async function verdict(mutant, copy) {
   }
 }
 
-async function test(mutant) {
+async function test(mutant, storm) {
   const copy = copySources()
   try {
-    const result = await verdict(mutant, copy)
+    const result = await verdict(mutant, copy, storm)
     const isHarmless = mutant.folder === 'harmless'
     return { ...mutant, ...result, isRight: result.outcome === (isHarmless ? 'survived' : 'killed') }
   } finally {
@@ -110,12 +127,12 @@ async function test(mutant) {
 
 // ---- All of them ----
 
-async function testAll(mutants, jobs) {
+async function testAll(mutants, jobs, storm) {
   const results = []
   let next = 0
   const work = async () => {
     while (next < mutants.length) {
-      const result = await test(mutants[next++])
+      const result = await test(mutants[next++], storm)
       results.push(result)
       console.log(`${result.isRight ? 'ok  ' : 'FAIL'} ${result.name.padEnd(42)} ${result.outcome.padEnd(18)} ${result.by}`)
     }
@@ -141,10 +158,11 @@ function writeReadme(line) {
 }
 
 async function main() {
-  const { values, positionals } = parseArgs({ allowPositionals: true, options: { jobs: { type: 'string', default: String(cpus().length) }, readme: { type: 'boolean' }, json: { type: 'string' } } })
+  const { values, positionals } = parseArgs({ allowPositionals: true, options: { jobs: { type: 'string', default: String(cpus().length) }, readme: { type: 'boolean' }, json: { type: 'string' }, storm: { type: 'string' } } })
   const start = Date.now()
-  const results = await testAll(readMutants(positionals), Number(values.jobs))
-  const line = score(results)
+  const mutants = readMutants(positionals).filter(({ isStormy }) => !values.storm || isStormy || positionals.length > 0)
+  const results = await testAll(mutants, Number(values.jobs), values.storm)
+  const line = values.storm ? `${count(results, 'killed')} of ${results.length} mutants found by a storm of ${values.storm} s` : score(results)
   console.log(`${line} (${Math.round((Date.now() - start) / 1000)} s)`)
   if (values.readme) writeReadme(line)
   if (values.json) writeFileSync(values.json, JSON.stringify({ score: line, mutants: results.map(({ path, folder, ...rest }) => rest) }, null, 2) + '\n')

@@ -180,6 +180,37 @@ START_TEST(wrong_usage) {
 }
 END_TEST
 
+START_TEST(wrong_usage_of_storms) {
+    static const struct {
+        char *arguments[8];
+        const char *says;
+    } cases[] = {
+        {{"athena-conform", "storm"}, "which server?"},
+        {{"athena-conform", "storm", "--url", "ws://127.0.0.1:1/", "live/relay"}, "no scenario"},
+        {{"athena-conform", "storm", "--url", "ws://127.0.0.1:1/", "--clients", "25"},
+         "--clients 25"},
+        {{"athena-conform", "storm", "--url", "ws://127.0.0.1:1/", "--ops", "none"}, "--ops none"},
+        {{"athena-conform", "storm", "--url", "ws://127.0.0.1:1/", "--time", "0"}, "--time 0"},
+        {{"athena-conform", "storm", "--url", "ws://127.0.0.1:1/", "--family", "live"},
+         "selects and reports no scenarios"},
+        {{"athena-conform", "server", "--url", "ws://127.0.0.1:1/", "--ops", "5"},
+         "for 'athena-conform storm'"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        expect((char *const *)cases[i].arguments, 2, cases[i].says);
+}
+END_TEST
+
+START_TEST(storm_without_a_server) {
+    struct fake fake = fake_start(NULL);
+    char *url = memory_format("ws://127.0.0.1:%u/", fake.port);
+    fake_stop(&fake);
+    expect((char *[]){"athena-conform", "storm", "--url", url, NULL}, 3, "nothing accepts");
+    expect((char *[]){"athena-conform", "storm", "--exec", "exit {port}", NULL}, 3, "ended with");
+    free(url);
+}
+END_TEST
+
 START_TEST(lists_and_helps) {
     expect((char *[]){"athena-conform", "--help", NULL}, 0, "usage");
     expect((char *[]){"athena-conform", "--version", NULL}, 0, "athena-conform ");
@@ -193,6 +224,8 @@ END_TEST
 
 int main(void) {
     Suite *suite = suite_create("program");
+    support_add(suite, "storm usage", wrong_usage_of_storms);
+    support_add(suite, "storm", storm_without_a_server);
     support_add(suite, "nothing listens", nothing_listens);
     support_add(suite, "plain http", plain_http_server);
     support_add(suite, "echo", echoing_websocket);
