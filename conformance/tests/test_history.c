@@ -124,9 +124,9 @@ static cJSON *new_message(const char *type) {
 /* "x=AA" as a change, "x" as an id. */
 static cJSON *change_of(const char *word) {
     const char *equals = strchr(word, '=');
-    cJSON *change = cJSON_CreateObject();
     if (equals == NULL)
         return cJSON_CreateString(word);
+    cJSON *change = cJSON_CreateObject();
     char id[2] = {word[0], '\0'};
     cJSON_AddStringToObject(change, "id", id);
     cJSON_AddStringToObject(change, "data", equals + 1);
