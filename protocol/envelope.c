@@ -115,6 +115,7 @@ static const char *fault_in(const uint8_t *padded, size_t padded_len, const uint
     return NULL;
 }
 
+/* [ASP-ENV-3] [ASP-ENV-4] [ASP-ENV-5] */
 enum athena_code athena_envelope_open(uint8_t *plain, size_t *plain_len,
                                       const struct athena_keys *keys, struct athena_text_view id,
                                       struct athena_bytes_view data, struct athena_error *error) {

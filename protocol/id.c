@@ -51,6 +51,7 @@ static bool is_uuid_v4(const char *at) {
     return at[14] == '4' && (at[19] == '8' || at[19] == '9' || at[19] == 'a' || at[19] == 'b');
 }
 
+/* [ASP-ID-3] */
 enum athena_code athena_change_id_check(struct athena_text_view id, struct athena_error *error) {
     if (id.len < 2 + 1 + ATHENA_UUID_TEXT_LEN || id.len > ATHENA_CHANGE_ID_TEXT_MAX)
         return refuse(error, ATHENA_BAD_ID, "", "not a change id: 39 to 165 characters");
@@ -63,6 +64,7 @@ enum athena_code athena_change_id_check(struct athena_text_view id, struct athen
     return ATHENA_OK;
 }
 
+/* [ASP-ID-8] */
 enum athena_code athena_change_id_make(char id[static ATHENA_CHANGE_ID_TEXT_MAX + 1],
                                        struct athena_text_view actor,
                                        const uint8_t random[static ATHENA_UUID_BYTES],

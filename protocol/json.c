@@ -328,6 +328,7 @@ static bool check_next(struct checker *c) {
     return check_value(c);
 }
 
+/* [ASP-JSON-5] [ASP-SEC-6] */
 enum athena_code athena_json_check(struct athena_text_view json, struct athena_error *error) {
     struct checker c;
     if (json.len == 0) /* `at` may be NULL then */

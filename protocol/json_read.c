@@ -153,6 +153,7 @@ static size_t unescape_unicode(char *out, const char **at) {
     return put_utf8(out, point);
 }
 
+/* [ASP-JSON-9] */
 size_t json_unescape_one(char out[static 4], const char **at) {
     if (**at != '\\') {
         out[0] = *(*at)++;
@@ -187,6 +188,7 @@ size_t json_unescape(char *out, struct athena_text_view quoted) {
     return (size_t)(out - start);
 }
 
+/* [ASP-JSON-7] */
 bool json_string_equals(struct athena_text_view quoted, const char *text) {
     const char *at = quoted.at + 1;
     const char *end = quoted.at + quoted.len - 1;

@@ -19,6 +19,7 @@ void athena_keys_derive(struct athena_keys *keys,
     derive(keys->nonce_key, sizeof keys->nonce_key, secret, "athena-sync/1 nonce key");
 }
 
+/* [ASP-SEC-3] */
 void athena_keys_wipe(struct athena_keys *keys) {
     sodium_memzero(keys, sizeof *keys);
 }

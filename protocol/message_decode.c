@@ -79,6 +79,7 @@ static enum athena_code no_memory(struct athena_decoder *d) {
 
 /* ---- Scalars ---- */
 
+/* [ASP-JSON-10] */
 static bool take_text(struct athena_decoder *d, struct json_value value,
                       struct athena_text_view *text) {
     if (value.kind != JSON_STRING)
@@ -161,6 +162,7 @@ static enum athena_code enter_array(struct athena_decoder *d, const char *name,
     return reserve(into, (*count ? *count : 1) * item_bytes) ? ATHENA_OK : no_memory(d);
 }
 
+/* [ASP-GET-5] */
 static enum athena_code read_ids(struct athena_decoder *d, const char *name,
                                  struct json_value value) {
     struct athena_message *m = d->message;
@@ -204,6 +206,7 @@ static const char *read_change(struct athena_decoder *d, struct json_value value
     return change->data.len == 0 ? "empty" : NULL;
 }
 
+/* [ASP-PUSH-7] */
 static enum athena_code read_changes(struct athena_decoder *d, const char *name,
                                      struct json_value value, bool marks_faults) {
     struct athena_message *m = d->message;
@@ -342,6 +345,7 @@ static enum athena_code read_frame_member(struct athena_decoder *d, const char *
     return ok_or(d, m->has_doc, name, "not a document id");
 }
 
+/* [ASP-LIST-11] */
 static enum athena_code read_list_member(struct athena_decoder *d, const char *name,
                                          enum member_kind kind, struct json_value value) {
     struct athena_message *m = d->message;
@@ -472,7 +476,7 @@ static enum athena_type find_type(struct athena_text_view quoted, enum athena_se
     return ATHENA_TYPE_NONE;
 }
 
-/* What a refusal of an unknown type can still name [ASP-MSG-11]. */
+/* What a refusal of an unknown type can still name [ASP-MSG-11] [ASP-MSG-4]. */
 static enum athena_code unknown_type(struct athena_decoder *d, struct json_value object) {
     struct athena_message *m = d->message;
     struct json_value value;

@@ -9,6 +9,7 @@ static void append(struct athena_buf *out, const char *text) {
     athena_buf_append(out, text, strlen(text));
 }
 
+/* [ASP-JSON-2] */
 static void append_integer(struct athena_buf *out, uint64_t value) {
     char digits[20];
     size_t at = sizeof digits;
@@ -214,6 +215,7 @@ static void append_member(struct athena_buf *out, const struct athena_message *m
     }
 }
 
+/* [ASP-JSON-1] [ASP-MSG-23] */
 void athena_message_encode(struct athena_buf *out, const struct athena_message *message) {
     const struct message_layout *layout = &message_layouts[message->type];
     append(out, "{\"type\":\"");

@@ -29,6 +29,7 @@ static void compose(struct proof_message *message, const uint8_t *challenge, con
     message->len = (size_t)(out - message->at) + authority.len;
 }
 
+/* [ASP-KEY-5] */
 void athena_proof_sign(uint8_t proof[static ATHENA_PROOF_BYTES], const struct athena_keys *keys,
                        const uint8_t challenge[static ATHENA_CHALLENGE_BYTES],
                        struct athena_text_view authority) {
@@ -37,6 +38,7 @@ void athena_proof_sign(uint8_t proof[static ATHENA_PROOF_BYTES], const struct at
     crypto_sign_detached(proof, NULL, message.at, message.len, keys->sign_key);
 }
 
+/* [ASP-KEY-8] */
 bool athena_proof_verify(const uint8_t proof[static ATHENA_PROOF_BYTES],
                          const uint8_t doc[static ATHENA_DOC_BYTES],
                          const uint8_t challenge[static ATHENA_CHALLENGE_BYTES],

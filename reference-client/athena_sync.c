@@ -42,6 +42,7 @@ void sync_raise_event(const struct athena_sync *sync) {
 
 /* ---- Making ---- */
 
+/* [ASP-SEC-1] */
 static enum athena_code make_folder(const char *folder, struct athena_error *error) {
     char path[PATH_MAX_BYTES];
     if (!join_path(path, folder, "key"))
@@ -221,7 +222,7 @@ enum athena_code athena_sync_lock(struct athena_sync *sync, const char *passphra
 
 /* ---- Adding ---- */
 
-/* Seals and inserts one change of the step under way. */
+/* Seals and inserts one change of the step under way [ASP-ID-7] [ASP-CLI-4]. */
 static enum athena_code add_one(struct athena_sync *sync,
                                 const struct athena_sync_new_change *change,
                                 char id[static ATHENA_CHANGE_ID_TEXT_MAX + 1], uint64_t *number,
@@ -259,6 +260,7 @@ static enum athena_code add_all(struct athena_sync *sync,
     return replica_finish(sync->replica, code, error);
 }
 
+/* [ASP-CLI-1] */
 enum athena_code athena_sync_add(struct athena_sync *sync,
                                  const struct athena_sync_new_change *changes, size_t len,
                                  void (*added)(void *ctx, const struct athena_sync_change *change),

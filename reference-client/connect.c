@@ -110,6 +110,7 @@ static enum athena_code start(struct athena_sync *sync,
     return ATHENA_OK;
 }
 
+/* [ASP-PRIV-4] */
 enum athena_code athena_sync_connect(struct athena_sync *sync,
                                      const struct athena_sync_connect_options *options,
                                      struct athena_error *error) {

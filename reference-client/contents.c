@@ -35,6 +35,7 @@ static enum athena_code open_copy(const struct athena_sync *sync, const struct c
     return athena_envelope_open(room, len, &sync->keys, copy->id, copy->data, error);
 }
 
+/* [ASP-CLI-24] */
 enum athena_code athena_sync_each(struct athena_sync *sync, uint64_t after,
                                   bool (*each)(void *ctx, const struct athena_sync_change *change),
                                   void *ctx, struct athena_error *error) {
@@ -125,6 +126,7 @@ static enum athena_code check_through(struct athena_sync *sync, uint64_t through
                : sync_fail(error, ATHENA_BAD_ID, "through", "no change has this number yet");
 }
 
+/* [ASP-CLI-44] */
 enum athena_code athena_sync_save_document(struct athena_sync *sync,
                                            struct athena_bytes_view document, uint64_t through,
                                            struct athena_error *error) {

@@ -79,7 +79,7 @@ static enum athena_code take_held(struct intake *in, const struct replica_change
     return code;
 }
 
-/* Opens the envelope; what it refuses goes to quarantine [ASP-CLI-27]. */
+/* Opens the envelope; what it refuses goes to quarantine [ASP-CLI-27] [ASP-ENV-2] [ASP-CLI-28]. */
 static void open_change(struct intake *in, struct replica_change *stored, struct taken *taken) {
     uint8_t *plain = in->plain + in->plain_used;
     size_t plain_len;
@@ -126,6 +126,7 @@ static enum athena_code take_one(struct intake *in, const struct athena_change_v
 
 /* ---- All of a message ---- */
 
+/* [ASP-CLI-18] */
 static enum athena_code take_all(struct intake *in, const struct athena_change_view *changes,
                                  size_t len, const char *cursor, struct athena_error *error) {
     struct session *s = in->session;
@@ -179,6 +180,7 @@ bool intake_changes(struct session *s, const struct athena_change_view *changes,
     return take(s, changes, len, false, cursor);
 }
 
+/* [ASP-MSG-24] */
 void intake_on_changed(struct session *s, const struct athena_message *message) {
     char cursor[ATHENA_CURSOR_TEXT_MAX + 1];
     snprintf(cursor, sizeof cursor, "%.*s", (int)message->cursor.len, message->cursor.at);
@@ -223,6 +225,7 @@ static void report_missing(struct session *s, const struct athena_message *got) 
     }
 }
 
+/* [ASP-GET-7] */
 void intake_on_got(struct session *s, struct request *request,
                    const struct athena_message *message) {
     if (!is_beginning(request, message)) {

@@ -82,6 +82,7 @@ static bool refuse_too_large(struct session *s, const struct replica_change *cha
 
 /* ---- Sending ---- */
 
+/* [ASP-MSG-20] [ASP-PUSH-10] */
 static bool fits(const struct session *s, const struct batch *batch,
                  const struct replica_change *change) {
     size_t room = s->limits.message > ATHENA_MESSAGE_FRAME_BYTES
@@ -175,7 +176,7 @@ static bool is_sound(const struct request *request, const struct athena_message 
     return true;
 }
 
-/* What becomes of one change of a push [ASP-CLI-31]. */
+/* What becomes of one change of a push [ASP-CLI-31] [ASP-ERR-5] [ASP-CLI-33]. */
 static enum athena_code settle(struct session *s, uint64_t number, enum athena_code rejection,
                                uint64_t *pushed, struct athena_error *error) {
     struct replica_change change;

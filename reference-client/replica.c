@@ -220,6 +220,7 @@ static enum athena_code stop_lacking(struct replica *r, const struct replica_ser
     return code;
 }
 
+/* [ASP-CLI-7] [ASP-CLI-9] */
 enum athena_code replica_learn(struct replica *r, struct replica_server *server, uint64_t number,
                                const uint8_t own_hash[static ATHENA_HASH_BYTES],
                                struct athena_error *error) {
@@ -262,6 +263,7 @@ static enum athena_code forget_conflict(struct replica *r, const struct replica_
     return sql_run(r, SQL_FORGET_CONFLICT, error);
 }
 
+/* [ASP-CLI-8] */
 enum athena_code replica_learn_bytes(struct replica *r, struct replica_server *server,
                                      const struct replica_change *own,
                                      struct athena_bytes_view data, bool *is_new,
@@ -339,6 +341,7 @@ enum athena_code replica_replace_known(struct replica *r, struct replica_server 
 
 /* ---- The outbox ---- */
 
+/* [ASP-CLI-3] */
 enum athena_code replica_next_waiting(struct replica *r, const struct replica_server *server,
                                       uint64_t after, struct replica_change *change,
                                       struct athena_error *error) {

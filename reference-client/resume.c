@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* `known` without what was learned live. */
+/* `known` without what was learned live [ASP-CLI-13]. */
 static bool is_equal_to_opened(const struct session *s) {
     struct athena_digest before = s->server.known;
     athena_digest_remove(&before, s->live_share.sum);
@@ -82,6 +82,7 @@ void resume_complete(struct session *s) {
     outbox_push(s);
 }
 
+/* [ASP-CLI-10] [ASP-CLI-11] */
 void resume_begin(struct session *s) {
     if (is_equal_to_opened(s)) {
         if (adopt_opened(s))
@@ -93,6 +94,7 @@ void resume_begin(struct session *s) {
     begin_listing(s, has_cursor || is_first ? STEP_B : STEP_C, !has_cursor && holds_nothing(s));
 }
 
+/* [ASP-CLI-17] */
 void resume_on_unknown_cursor(struct session *s) {
     if (s->step != STEP_B || !s->server.cursor[0])
         session_protocol_fault(s, "unknown-cursor for a cursor of this very listing");
@@ -125,6 +127,7 @@ static bool replace_known(struct session *s) {
     return true;
 }
 
+/* [ASP-CLI-15] */
 static void next_step(struct session *s) {
     if (!s->lists_from_start) {
         begin_listing(s, STEP_C, false);
@@ -147,7 +150,7 @@ static void end_listing(struct session *s) {
 
 /* ---- Pages ---- */
 
-/* A page and all it named are durable. */
+/* A page and all it named are durable [ASP-LIST-12]. */
 static void end_page(struct session *s) {
     if (s->step == STEP_B && !s->has_gap && !adopt(s, s->page_cursor))
         return;
@@ -166,7 +169,7 @@ static void take_page(struct session *s, const struct athena_message *message) {
         send_list(s, cursor);
     if (s->state != RESUMING)
         return;
-    bool adopts = s->step == STEP_B && !s->has_gap;
+    bool adopts = s->step == STEP_B && !s->has_gap; /* [ASP-CLI-22] */
     if (intake_changes(s, message->changes, message->changes_len, adopts ? cursor : NULL) &&
         is_last)
         end_listing(s);
@@ -185,7 +188,7 @@ static enum athena_code note_id(struct session *s, struct athena_text_view id, b
     return number_set_add(&s->listed, change.number) ? ATHENA_OK : ATHENA_NO_MEMORY;
 }
 
-/* Notes the ids that are held; moves the others to the front of `wanted`. */
+/* Notes the ids that are held; moves the others to the front of `wanted` [ASP-GET-8]. */
 static enum athena_code note_ids(struct session *s, const struct athena_message *message,
                                  struct athena_text_view *wanted, size_t *wanted_len,
                                  struct athena_error *error) {

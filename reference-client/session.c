@@ -5,10 +5,10 @@
 #include <string.h>
 
 const struct session_times session_default_times = {
-    .backoff_first_ms = 500,
+    .backoff_first_ms = 500, /* [ASP-CLI-40] */
     .backoff_max_ms = 60000,
     .greeting_ms = 30000,
-    .idle_ms = 45000,
+    .idle_ms = 45000, /* [ASP-WS-34] */
     .probe_ms = 20000,
     .settled_ms = 30000,
 };
@@ -21,6 +21,7 @@ static void free_request(struct request *request) {
     free(request);
 }
 
+/* [ASP-MSG-8] */
 struct request *session_request(struct session *s, enum request_kind kind) {
     struct request *request = calloc(1, sizeof *request);
     if (!request) {
@@ -37,7 +38,7 @@ struct request *session_request(struct session *s, enum request_kind kind) {
     return request;
 }
 
-/* Takes the request off the list; NULL when there is none of that number. */
+/* Takes the request off the list; NULL when there is none of that number [ASP-MSG-7]. */
 static struct request *take_request(struct session *s, uint64_t req) {
     for (struct request **at = &s->requests; *at; at = &(*at)->next) {
         struct request *request = *at;
@@ -50,6 +51,7 @@ static struct request *take_request(struct session *s, uint64_t req) {
     return NULL;
 }
 
+/* [ASP-MSG-2] */
 void session_send(struct session *s, struct athena_message *message,
                   const struct request *request) {
     message->has_req = true;
@@ -141,6 +143,7 @@ static uint64_t next_delay(struct session *s) {
     return s->host.random(s->host.ctx) % bound;
 }
 
+/* [ASP-WS-48] */
 static void forget_connection(struct session *s) {
     while (s->requests) {
         struct request *next = s->requests->next;
@@ -199,6 +202,7 @@ void session_start(struct session *s, uint64_t now_ms) {
     }
 }
 
+/* [ASP-WS-49] */
 void session_stop(struct session *s, uint64_t now_ms) {
     s->now_ms = now_ms;
     if (s->state != OFF && s->state != WAITING)
@@ -241,8 +245,9 @@ void session_added(struct session *s, uint64_t now_ms) {
 
 /* ---- Greeting and opening ---- */
 
+/* [ASP-MSG-1] [ASP-OPEN-6] [ASP-EXT-6] */
 static void on_welcome(struct session *s, const struct athena_message *welcome) {
-    s->limits = welcome->limits;
+    s->limits = welcome->limits; /* [ASP-LIM-7] */
     struct request *request = session_request(s, REQUEST_OPEN);
     if (!request)
         return;
@@ -252,7 +257,8 @@ static void on_welcome(struct session *s, const struct athena_message *welcome) 
     session_send(s, &open, request);
 }
 
-/* What the last connection may have left: no connection's progress outlives it but in the store. */
+/* What the last connection may have left: no connection's progress outlives it but in the store
+ * [ASP-CLI-32]. */
 static void reset_sync(struct session *s) {
     s->has_gap = false;
     s->has_adopted = false;
@@ -263,6 +269,7 @@ static void reset_sync(struct session *s) {
     s->is_push_blocked = false;
 }
 
+/* [ASP-CUR-8] */
 static enum athena_code load_server(struct session *s, struct athena_error *error) {
     enum athena_code code = replica_server(s->replica, s->authority, &s->server, error);
     if (!code)
@@ -308,7 +315,7 @@ bool session_is_for_now(enum athena_code code) {
     return athena_code_is_retryable(code) || code == ATHENA_UNKNOWN_CODE;
 }
 
-/* Without the answer the resume cannot go on: again on the next connection. */
+/* Without the answer the resume cannot go on: again on the next connection [ASP-OPEN-7]. */
 static void give_up_connection(struct session *s, const struct athena_message *message) {
     struct athena_error why = session_refusal("", message);
     if (!session_is_for_now(message->code))
@@ -372,6 +379,7 @@ static bool is_for_us(const struct session *s, const struct athena_message *mess
     return !message->has_doc || memcmp(message->doc, s->keys->doc, ATHENA_DOC_BYTES) == 0;
 }
 
+/* [ASP-WELCOME-4] */
 static void on_message(struct session *s, const struct athena_message *message) {
     if (s->state == GREETING) {
         if (message->type == ATHENA_WELCOME)
@@ -398,6 +406,7 @@ static void on_message(struct session *s, const struct athena_message *message) 
     session_check_in_sync(s);
 }
 
+/* [ASP-JSON-6] [ASP-MSG-6] */
 void session_receive(struct session *s, struct athena_text_view json, uint64_t now_ms) {
     struct athena_message message;
     struct athena_error error;

@@ -136,7 +136,7 @@ struct transport_item *transport_next(struct transport *t) {
 
 /* ---- Endings ---- */
 
-/* The one way out: whatever ended the connection. */
+/* The one way out: whatever ended the connection [ASP-ERR-9]. */
 static void disconnected(struct transport *t, enum athena_code code, const char *text) {
     struct athena_error why = {.code = code};
     snprintf(why.text, sizeof why.text, "%s", text);
@@ -160,6 +160,7 @@ static void note_peer_close(struct transport *t, const unsigned char *payload, s
     snprintf(t->peer_close.text, sizeof t->peer_close.text, "the server closed with %u", code);
 }
 
+/* [ASP-WS-10] */
 static void refused(struct transport *t, struct lws *wsi, const char *text) {
     unsigned status = lws_http_client_http_response(wsi);
     char why[200];
@@ -189,6 +190,7 @@ static bool is_full(struct transport *t) {
     return full;
 }
 
+/* [ASP-WS-21] [ASP-WS-50] [ASP-MSG-22] */
 static int receive(struct transport *t, struct lws *wsi, const char *bytes, size_t len) {
     if (lws_frame_is_binary(wsi) || t->message.len + len > MESSAGE_BYTES_MAX) {
         lws_close_reason(wsi, LWS_CLOSE_STATUS_UNACCEPTABLE_OPCODE, NULL, 0);
@@ -234,6 +236,7 @@ static int send_next(struct transport *t, struct lws *wsi) {
     if (!message)
         return 0;
     put_progress(t, TRANSPORT_SENT);
+    /* [ASP-WS-20] */
     int written = lws_write(wsi, message->bytes + LWS_PRE, message->len, LWS_WRITE_TEXT);
     free(message);
     lws_callback_on_writable(wsi);
@@ -242,6 +245,7 @@ static int send_next(struct transport *t, struct lws *wsi) {
 
 /* ---- Connecting ---- */
 
+/* [ASP-WS-19] */
 static int add_token(struct transport *t, struct lws *wsi, unsigned char **at, size_t room) {
     char value[600];
     if (!t->token)
@@ -280,9 +284,9 @@ static void dial(struct transport *t) {
         .path = url->path,
         .host = url->authority,
         .origin = url->host,
-        .protocol = ATHENA_SUBPROTOCOL,
+        .protocol = ATHENA_SUBPROTOCOL, /* [ASP-WS-2] */
         .local_protocol_name = ATHENA_SUBPROTOCOL,
-        .ssl_connection = tls_flags(t) | LCCSCF_HTTP_NO_FOLLOW_REDIRECT,
+        .ssl_connection = tls_flags(t) | LCCSCF_HTTP_NO_FOLLOW_REDIRECT, /* [ASP-WS-9] */
         .pwsi = &t->wsi,
     };
     if (!lws_client_connect_via_info(&info) && t->wsi)
@@ -391,6 +395,7 @@ static void on_close_timeout(lws_sorted_usec_list_t *sul) {
     (void)sul;
 }
 
+/* [ASP-CLI-36] */
 static void *run(void *argument) {
     struct transport *t = argument;
     while (!is_ending(t))

@@ -121,6 +121,7 @@ static bool find_token(const struct http_request *request, char token[static TOK
            athena_base64url_decode((uint8_t *)token, TOKEN_MAX, len, encoded);
 }
 
+/* [ASP-WS-15] */
 bool admission_check(const struct admission *admission, const struct http_request *request) {
     char token[TOKEN_MAX];
     size_t len;

@@ -57,6 +57,7 @@ static void hand_back(struct committer *committer, struct push *chain) {
     committer->options.notify(committer->options.ctx);
 }
 
+/* [ASP-LOG-5] */
 static void *run(void *argument) {
     struct committer *committer = argument;
     struct push *chain;

@@ -110,6 +110,7 @@ static ssize_t take_control(wslay_event_context_ptr ctx, const uint8_t *bytes, s
     return -1;
 }
 
+/* [ASP-WS-23] */
 static void hand_over(struct connection *c, const char *text, size_t len) {
     session_receive(c->session, (struct athena_text_view){text, len});
     wslay_event_config_set_max_recv_msg_length(c->websocket, session_message_bytes_max(c->session));
@@ -137,6 +138,7 @@ static void drain_backlog(struct connection *c) {
     }
 }
 
+/* [ASP-WS-25] */
 static void on_message(wslay_event_context_ptr ctx,
                        const struct wslay_event_on_msg_recv_arg *message, void *user) {
     struct connection *c = user;
@@ -226,7 +228,8 @@ static bool start_websocket(struct connection *c, uint64_t now_ms) {
 static void upgrade(struct connection *c, const struct http_request *request, uint64_t now_ms) {
     int status = http_check_upgrade(request);
     if (status == 101 && !admission_check(c->host->admission, request))
-        status = 401; /* after the subprotocol [ASP-WS-14] */
+        status = 401; /* after the subprotocol [ASP-WS-14] [ASP-WS-12] */
+    /* [ASP-ABUSE-8] */
     if (status == 101 && c->host->connections >= c->host->connections_max)
         status = 503;
     if (status == 101) {
@@ -242,6 +245,7 @@ static void upgrade(struct connection *c, const struct http_request *request, ui
     answer(c, status, "text/plain; charset=utf-8", explain(status), now_ms);
 }
 
+/* [ASP-WS-6] [ASP-WS-7] */
 static void answer_page(struct connection *c, const struct http_request *request, uint64_t now_ms) {
     struct athena_buf body = {0};
     const char *type;
@@ -293,7 +297,7 @@ static void end_broken(struct connection *c, uint64_t now_ms) {
     wake(c);
 }
 
-/* Lets wslay read what is there, and forgets what it has read. */
+/* Lets wslay read what is there, and forgets what it has read [ASP-WS-24] [ASP-WS-26]. */
 static void read_frames(struct connection *c, uint64_t now_ms) {
     if (!has_websocket(c))
         return;
@@ -376,7 +380,8 @@ static size_t produce_frame(struct connection *c, uint8_t *out, size_t room) {
     return len;
 }
 
-/* Between two frames: control frames first, then the session's next, then its ending. */
+/* Between two frames: control frames first, then the session's next, then its ending [ASP-WS-45].
+ */
 static void refill(struct connection *c, uint64_t now_ms) {
     if (c->websocket && wslay_event_want_write(c->websocket) && wslay_event_send(c->websocket) != 0)
         c->state = DONE;
@@ -441,6 +446,7 @@ enum connection_ending connection_ending(const struct connection *c) {
 
 /* ---- Time ---- */
 
+/* [ASP-ABUSE-9] */
 void connection_tick(struct connection *c, uint64_t now_ms) {
     if (c->state != OPEN) {
         if (now_ms >= c->deadline_ms)

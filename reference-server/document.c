@@ -95,6 +95,7 @@ static enum athena_code load(struct documents *documents, struct document **at, 
     return ATHENA_OK;
 }
 
+/* [ASP-MODEL-7] */
 enum athena_code documents_acquire(struct documents *documents, struct document **document,
                                    const uint8_t doc[static ATHENA_DOC_BYTES],
                                    struct document_reader *reader, struct athena_error *error) {
@@ -126,10 +127,12 @@ void documents_release(struct documents *documents, struct document *document,
     documents->count--;
 }
 
+/* [ASP-LIVE-9] [ASP-LOG-6] */
 void documents_advance(struct documents *documents, const uint8_t doc[static ATHENA_DOC_BYTES],
                        const struct store_head *head) {
     struct document *document = *find(documents, doc);
-    /* A document taken up after the commit has read the new end from the store already. */
+    /* A document taken up after the commit has read the new end from the store already
+     * [ASP-LIVE-6]. */
     if (!document || head->digest.count <= document->head.digest.count)
         return;
     document->head = *head;

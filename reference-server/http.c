@@ -169,6 +169,7 @@ static bool is_key(struct athena_text_view key) {
            len == 16;
 }
 
+/* [ASP-WS-3] */
 int http_check_upgrade(const struct http_request *request) {
     if (!equals(request->method, "GET", false))
         return 405;
@@ -187,6 +188,7 @@ static void append(struct athena_buf *out, const char *text) {
     athena_buf_append(out, text, strlen(text));
 }
 
+/* [ASP-WS-8] [ASP-WS-16] */
 void http_accept_upgrade(struct athena_buf *out, const struct http_request *request) {
     uint8_t hash[SHA_DIGEST_LENGTH];
     char concatenated[24 + sizeof websocket_guid];

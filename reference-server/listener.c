@@ -87,6 +87,7 @@ static bool is_loopback(const struct address *address) {
            strncmp(address->host, "127.", 4) == 0;
 }
 
+/* [ASP-SEC-5] */
 static bool check_listen(const struct options *options, const char *listen) {
     struct address address;
     if (!parse_address(&address, listen))
@@ -172,6 +173,7 @@ bool listeners_check(const struct options *options) {
     return add_configured(&names, options) && check_tls(options);
 }
 
+/* [ASP-WS-41] */
 static void add_loopback(struct listeners *listeners, uint16_t port, bool secure) {
     static const char *const names[] = {"localhost", "127.0.0.1", "[::1]"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)

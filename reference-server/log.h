@@ -1,5 +1,6 @@
 /* The server's log on standard error: text, or one JSON object a line. Safe from any thread. Never
- * given secrets, tokens or envelopes [ASP-WS-17]. */
+ * given tokens, challenges, proofs or envelopes, nor change ids or the addresses of clients
+ * [ASP-WS-17] [ASP-SEC-4] [ASP-PRIV-1] [ASP-PRIV-2]. */
 #ifndef REFERENCE_SERVER_LOG_H
 #define REFERENCE_SERVER_LOG_H
 

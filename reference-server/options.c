@@ -36,6 +36,7 @@ static const struct option_row rows[] = {
      "bearer tokens that admit to the server, one a line"},
     {"public", FLAG, AT(is_public), 0, 0, 0, NULL,
      "listen beyond loopback even without a token file"},
+    /* [ASP-LIM-2] [ASP-LIM-4] [ASP-LIM-5] */
     {"limit-message", NUMBER, AT(limit_message), 4 * MIB, 65536, 256 * MIB, "BYTES",
      "JSON bytes of one message"},
     {"limit-message-before-open", NUMBER, AT(limit_message_before_open), 16384, 2048, MIB, "BYTES",
@@ -52,9 +53,11 @@ static const struct option_row rows[] = {
      "stored in all; 0: no quota"},
     {"free-bytes-floor", NUMBER, AT(free_bytes_floor), 64 * MIB, 0, INT64_MAX, "BYTES",
      "free on the file system, beneath which nothing new is stored"},
-    {"open-within-ms", NUMBER, AT(open_within_ms), 10000, 100, 3600000, "MS",
+    {"open-within-ms", NUMBER, AT(open_within_ms), 10000, 100, 3600000, "MS", /* [ASP-ABUSE-4] */
      "to the first document opened, after which a connection is closed"},
+    /* [ASP-WS-29] */
     {"idle-ms", NUMBER, AT(idle_ms), 30000, 100, 3600000, "MS", "without progress: ping"},
+    /* [ASP-WS-31] */
     {"dead-ms", NUMBER, AT(dead_ms), 90000, 200, 7200000, "MS", "without progress: drop"},
     {"log-level", LEVEL, AT(log_level), LOG_LEVEL_INFO, 0, 0, "LEVEL",
      "error, warn, info or debug"},

@@ -18,7 +18,7 @@ struct push *push_queue_take(struct push_queue *queue) {
     return push;
 }
 
-/* What can be said of an entry without the store [ASP-PUSH-1]. */
+/* What can be said of an entry without the store [ASP-PUSH-1] [ASP-MODEL-3]. */
 static struct store_entry make_entry(const struct athena_change_view *change,
                                      uint64_t change_bytes_max) {
     struct store_entry entry = {.id = change->id, .data = change->data, .code = change->fault};
@@ -67,6 +67,7 @@ static enum athena_code append(struct push *push, struct store *store,
     return code;
 }
 
+/* [ASP-DUR-2] [ASP-DUR-5] */
 void push_commit(struct push *chain, struct store *store, const struct store_quota *quota,
                  struct athena_error *error) {
     enum athena_code code = store->engine->begin(store, error);

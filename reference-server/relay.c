@@ -36,7 +36,7 @@ static void remember_own(struct session *s, struct open_document *d, uint64_t fi
         session_give_up(s);
 }
 
-/* Two arrays in one allocation; NULL without memory. */
+/* Two arrays in one allocation; NULL without memory [ASP-PUSH-6]. */
 static uint64_t *collect(const struct push *push, struct athena_message *pushed) {
     size_t size = push->len * (sizeof(uint64_t) + sizeof(struct athena_rejected));
     uint64_t *duplicates = malloc(size);
@@ -74,6 +74,7 @@ static void answer_pushed(struct session *s, const struct push *push,
     free(memory);
 }
 
+/* [ASP-PUSH-9] */
 void relay_end_push(struct session *s, const struct push *push) {
     struct athena_message request = {.has_req = true, .req = push->req, .has_doc = true};
     memcpy(request.doc, push->doc, ATHENA_DOC_BYTES);
@@ -85,7 +86,8 @@ void relay_end_push(struct session *s, const struct push *push) {
 
 /* ---- changed ---- */
 
-/* Moves over what this connection stored itself; how far others' changes reach behind that. */
+/* Moves over what this connection stored itself; how far others' changes reach behind that
+ * [ASP-LIVE-3]. */
 static uint64_t skip_own(struct open_document *d) {
     while (d->own_len > 0 && d->own[d->own_first].first <= d->position + 1) {
         d->position = d->own[d->own_first].last;
@@ -96,6 +98,7 @@ static uint64_t skip_own(struct open_document *d) {
                           : document_head(d->document)->digest.count;
 }
 
+/* [ASP-LIVE-1] [ASP-LIVE-2] [ASP-FLOW-3] */
 struct frame *relay_next(struct session *s, struct open_document *d) {
     uint64_t until = skip_own(d);
     struct frame *frame = NULL;

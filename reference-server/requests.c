@@ -22,6 +22,7 @@ void requests_forget(struct session *s, struct open_document *d) {
     free(d);
 }
 
+/* [ASP-CUR-3] [ASP-OPEN-2] [ASP-OPEN-3] [ASP-OPEN-4] [ASP-LIVE-4] */
 static void answer_opened(struct session *s, const struct athena_message *request,
                           struct open_document *d) {
     const struct store_head *head = document_head(d->document);
@@ -36,6 +37,7 @@ static void answer_opened(struct session *s, const struct athena_message *reques
     session_reply(s, &opened);
 }
 
+/* [ASP-CLOSE-4] */
 static void open_document(struct session *s, const struct athena_message *request) {
     struct athena_error error = {0};
     struct open_document *d = calloc(1, sizeof *d);
@@ -55,6 +57,7 @@ static void open_document(struct session *s, const struct athena_message *reques
     answer_opened(s, request, d);
 }
 
+/* [ASP-ISO-3] [ASP-ABUSE-2] */
 static void refuse_proof(struct session *s, const struct athena_message *request) {
     s->host->counters.forbidden++;
     session_refuse(s, request, ATHENA_FORBIDDEN, "", "the proof does not hold for this document");
@@ -62,7 +65,7 @@ static void refuse_proof(struct session *s, const struct athena_message *request
         session_close_with(s, CLOSE_REFUSED); /* [ASP-ABUSE-1] */
 }
 
-/* In the order of [ASP-OPEN-1]. */
+/* In the order of [ASP-OPEN-1]; any number of documents up to the limit [ASP-MODEL-6]. */
 static void on_open(struct session *s, const struct athena_message *request) {
     if (session_document(s, request->doc))
         session_refuse(s, request, ATHENA_ALREADY_OPEN, "", "open on this connection already");
@@ -77,6 +80,7 @@ static void on_open(struct session *s, const struct athena_message *request) {
         open_document(s, request);
 }
 
+/* [ASP-CLOSE-2] [ASP-CLOSE-3] [ASP-CLOSE-5] */
 static void on_close(struct session *s, const struct athena_message *request) {
     requests_forget(s, session_document(s, request->doc));
     struct athena_message closed = session_answer(request, ATHENA_CLOSED);
@@ -85,7 +89,8 @@ static void on_close(struct session *s, const struct athena_message *request) {
 
 /* ---- list ---- */
 
-/* The position to list from, once its cursor has been checked [ASP-LIST-10]. */
+/* The position to list from, once its cursor has been checked [ASP-LIST-10] [ASP-CUR-2] [ASP-CUR-4]
+ * [ASP-CUR-6]. */
 static enum athena_code resolve_cursor(struct session *s, const struct open_document *d,
                                        const struct athena_message *request, uint64_t *after,
                                        struct athena_error *error) {
@@ -102,6 +107,7 @@ static enum athena_code resolve_cursor(struct session *s, const struct open_docu
     return code || given.tag == actual.tag ? code : ATHENA_UNKNOWN_CURSOR;
 }
 
+/* [ASP-LIST-6] [ASP-LIST-7] [ASP-LIST-8] */
 static void answer_listed(struct session *s, const struct open_document *d,
                           const struct athena_message *request, const struct store_page *page,
                           struct cursor cursor) {
@@ -132,6 +138,7 @@ static void answer_listed(struct session *s, const struct open_document *d,
     free(ids);
 }
 
+/* [ASP-LIST-1] [ASP-LIST-3] [ASP-LIST-4] [ASP-LIST-9] [ASP-MSG-21] */
 static enum athena_code list_page(struct session *s, const struct open_document *d,
                                   const struct athena_message *request, struct store_page *page,
                                   struct cursor *cursor, struct athena_error *error) {
@@ -177,7 +184,8 @@ static void on_list(struct session *s, const struct athena_message *request) {
 
 /* ---- get ---- */
 
-/* Fills changes and missing for a beginning of the ids that fits one message [ASP-GET-2]. */
+/* Fills changes and missing for a beginning of the ids that fits one message [ASP-GET-2]
+ * [ASP-GET-1] [ASP-GET-3]. */
 static enum athena_code get_changes(struct session *s, const struct open_document *d,
                                     const struct athena_message *request, struct store_page *page,
                                     struct athena_text_view *missing, size_t *missing_len,
@@ -241,6 +249,7 @@ void requests_answer(struct session *s, const struct athena_message *request) {
     handlers[request->type](s, request);
 }
 
+/* [ASP-ISO-1] [ASP-ISO-2] [ASP-GET-6] [ASP-PUSH-8] */
 enum athena_code requests_check(const struct session *s, const struct athena_message *request,
                                 struct athena_error *error) {
     if (request->type != ATHENA_OPEN && !session_document(s, request->doc)) {

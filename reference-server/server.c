@@ -94,6 +94,7 @@ static void report(struct session_host *host, const struct athena_error *error) 
     log_line(LOG_LEVEL_ERROR, "store: %s", error->text);
 }
 
+/* [ASP-WELCOME-3] */
 static void make_challenge(uint8_t challenge[static ATHENA_CHALLENGE_BYTES]) {
     randombytes_buf(challenge, ATHENA_CHALLENGE_BYTES);
 }

@@ -35,6 +35,7 @@ void session_give_up(struct session *s) {
     s->close_code = CLOSE_CANNOT_CONTINUE;
 }
 
+/* [ASP-MSG-3] [ASP-ISO-5] */
 void session_reply(struct session *s, const struct athena_message *message) {
     struct reply *r = calloc(1, sizeof *r);
     struct frame *frame = frame_new(message);
@@ -52,6 +53,7 @@ void session_reply(struct session *s, const struct athena_message *message) {
     session_wake(s);
 }
 
+/* [ASP-MSG-9] [ASP-MSG-10] [ASP-MSG-15] */
 struct athena_message session_answer(const struct athena_message *request, enum athena_type type) {
     struct athena_message answer = {.type = type,
                                     .has_req = request->has_req,
@@ -61,6 +63,7 @@ struct athena_message session_answer(const struct athena_message *request, enum 
     return answer;
 }
 
+/* [ASP-MSG-12] [ASP-ERR-1] [ASP-ERR-2] */
 void session_refuse(struct session *s, const struct athena_message *request, enum athena_code code,
                     const char *where, const char *what) {
     char text[ATHENA_ERROR_TEXT_MAX];
@@ -80,11 +83,13 @@ void session_refuse_for_store(struct session *s, const struct athena_message *re
     session_refuse(s, request, code, "", "the store cannot do this now");
 }
 
+/* [ASP-ERR-7] [ASP-ERR-8] */
 void session_close_with(struct session *s, uint16_t code) {
     if (!s->close_code)
         s->close_code = code;
 }
 
+/* [ASP-WELCOME-2] [ASP-LIM-1] [ASP-EXT-1] [ASP-EXT-5] */
 static void say_welcome(struct session *s) {
     struct athena_message welcome = {
         .type = ATHENA_WELCOME, .server = s->host->server_name, .limits = s->host->limits};
@@ -114,6 +119,7 @@ static void on_push(struct session *s, const struct athena_message *request,
     s->host->submit(s->host, push);
 }
 
+/* [ASP-STOP-2] */
 static void answer_shutting_down(struct session *s) {
     struct athena_message nothing = {0};
     session_refuse(s, &nothing, ATHENA_SHUTTING_DOWN, "", "the server stops");
@@ -133,7 +139,7 @@ static void refuse_undecoded(struct session *s, const struct athena_message *req
     }
 }
 
-/* A request whose turn it is: everything before it is answered, or it is a push. */
+/* A request whose turn it is: everything before it is answered, or it is a push [ASP-MSG-13]. */
 static void take(struct session *s, const struct athena_message *request,
                  struct athena_decoder *decoder, enum athena_code code, struct athena_error *error,
                  size_t message_bytes) {
@@ -152,6 +158,7 @@ static void take(struct session *s, const struct athena_message *request,
     give_back(s->host, decoder);
 }
 
+/* [ASP-CLOSE-1] */
 static bool must_wait(const struct session *s, const struct athena_message *request,
                       enum athena_code code) {
     if (s->pushes == 0)
@@ -170,6 +177,7 @@ static void defer(struct session *s, const struct deferred *request) {
     }
 }
 
+/* [ASP-MSG-19] */
 void session_receive(struct session *s, struct athena_text_view json) {
     assert(session_takes_input(s));
     struct athena_decoder *decoder =
@@ -203,6 +211,7 @@ static void resume(struct session *s) {
     }
 }
 
+/* [ASP-PUSH-5] */
 void session_pushed(struct session_host *host, struct push *push) {
     struct session *s = push->session;
     s->pushes--;
@@ -254,7 +263,7 @@ static struct frame *next_reply(struct session *s) {
     return frame;
 }
 
-/* The document that was served goes to the end, so that each gets its turn. */
+/* The document that was served goes to the end, so that each gets its turn [ASP-FLOW-6]. */
 static void rotate(struct session *s, struct open_document *d) {
     struct open_document **at = &s->documents;
     while (*at != d)
@@ -266,6 +275,7 @@ static void rotate(struct session *s, struct open_document *d) {
     d->next = NULL;
 }
 
+/* [ASP-LIVE-7] */
 struct frame *session_next_frame(struct session *s) {
     if (s->replies)
         return next_reply(s);
@@ -281,6 +291,7 @@ struct frame *session_next_frame(struct session *s) {
 
 /* ---- Life ---- */
 
+/* [ASP-WELCOME-1] */
 struct session *session_new(struct session_host *host, void *connection,
                             const uint8_t challenge[static ATHENA_CHALLENGE_BYTES],
                             uint64_t now_ms) {
@@ -324,6 +335,7 @@ void session_tick(struct session *s, uint64_t now_ms) {
     session_wake(s);
 }
 
+/* [ASP-STOP-3] */
 void session_stop(struct session *s) {
     if (s->is_stopping || s->close_code)
         return;

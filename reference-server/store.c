@@ -54,6 +54,7 @@ bool store_page_add(struct store_page *page, struct athena_text_view id,
     return true;
 }
 
+/* [ASP-LIST-2] [ASP-LIM-3] */
 bool store_page_has_room(const struct store_page *page, const struct store_range *range,
                          size_t id_len, size_t data_len) {
     if (page->len == 0)
@@ -85,10 +86,12 @@ static uint64_t load64_le(const uint8_t at[static 8]) {
     return value;
 }
 
+/* [ASP-CUR-5] */
 uint64_t store_tag(const uint8_t doc[static ATHENA_DOC_BYTES], const struct athena_digest *digest) {
     return load64_le(digest->sum) + load64_le(doc);
 }
 
+/* [ASP-ABUSE-5] */
 bool store_admit(struct store_entry *entry, struct store_head *head, uint64_t *total_bytes,
                  const struct store_quota *quota) {
     uint64_t len = entry->data.len;

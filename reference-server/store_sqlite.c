@@ -64,6 +64,7 @@ static const char *const reading_sql[READING_COUNT] = {
                   "WHERE d.doc = ?1 AND c.position > ?2 AND c.position <= ?3 ORDER BY c.position",
     [READ_ID] = FIND_ID,
 };
+/* [ASP-MODEL-2] */
 static const char *const writing_sql[WRITING_COUNT] = {
     [WRITE_BEGIN] = "BEGIN IMMEDIATE",
     [WRITE_COMMIT] = "COMMIT",
@@ -146,6 +147,7 @@ static bool column_head(sqlite3_stmt *statement, struct store_head *head) {
 
 /* ---- Reading ---- */
 
+/* [ASP-MODEL-4] */
 static enum athena_code sqlite_head(struct store *store, const uint8_t doc[static ATHENA_DOC_BYTES],
                                     struct store_head *head, struct athena_error *error) {
     sqlite3_stmt *statement = of(store)->reading[READ_HEAD];
@@ -213,6 +215,7 @@ static enum athena_code sqlite_read(struct store *store, const uint8_t doc[stati
     return code;
 }
 
+/* [ASP-GET-4] */
 static enum athena_code sqlite_find(struct store *store, const uint8_t doc[static ATHENA_DOC_BYTES],
                                     struct athena_text_view id, uint64_t until,
                                     struct store_page *page, bool *found,
@@ -261,7 +264,7 @@ static void sqlite_rollback(struct store *store) {
     of(store)->total_bytes = of(store)->committed_total_bytes;
 }
 
-/* The end of a log and the document's number; 0 for one that is not stored yet. */
+/* The end of a log and the document's number; 0 for one that is not stored yet [ASP-LOG-8]. */
 static enum athena_code load_document(struct sqlite_store *store, const uint8_t *doc,
                                       struct store_head *head, int64_t *number,
                                       struct athena_error *error) {
@@ -278,6 +281,7 @@ static enum athena_code load_document(struct sqlite_store *store, const uint8_t 
     return code;
 }
 
+/* [ASP-MODEL-5] */
 static enum athena_code create_document(struct sqlite_store *store, const uint8_t *doc,
                                         int64_t *number, struct athena_error *error) {
     bind_doc(store->writing[WRITE_NEW_DOCUMENT], doc);
@@ -296,7 +300,7 @@ static enum athena_code save_document(struct sqlite_store *store, int64_t number
     return run(store, WRITE_DOCUMENT, "cannot write a document", error);
 }
 
-/* Whether the log has the id already, and then as what [ASP-LOG-2] [ASP-LOG-4]. */
+/* Whether the log has the id already, and then as what [ASP-LOG-2] [ASP-LOG-4] [ASP-ID-4]. */
 static enum athena_code judge_known(struct sqlite_store *store, int64_t number, int64_t hash,
                                     struct store_entry *entry, bool *known,
                                     struct athena_error *error) {
@@ -319,6 +323,7 @@ static enum athena_code judge_known(struct sqlite_store *store, int64_t number, 
     return code;
 }
 
+/* [ASP-ID-5] [ASP-ISO-4] */
 static enum athena_code insert_change(struct sqlite_store *store, int64_t number, uint64_t position,
                                       uint64_t tag, int64_t hash, const struct store_entry *entry,
                                       struct athena_error *error) {
@@ -332,6 +337,7 @@ static enum athena_code insert_change(struct sqlite_store *store, int64_t number
     return run(store, WRITE_CHANGE, "cannot write a change", error);
 }
 
+/* [ASP-LOG-1] [ASP-LOG-3] */
 static enum athena_code append_entry(struct sqlite_store *store, const uint8_t *doc,
                                      int64_t *number, struct store_head *head,
                                      struct store_entry *entry, const struct store_quota *quota,
@@ -351,6 +357,7 @@ static enum athena_code append_entry(struct sqlite_store *store, const uint8_t *
                          entry, error);
 }
 
+/* [ASP-MODEL-1] [ASP-PUSH-4] */
 static enum athena_code sqlite_append(struct store *store,
                                       const uint8_t doc[static ATHENA_DOC_BYTES],
                                       struct store_entry *entries, size_t len,
@@ -484,6 +491,7 @@ static enum athena_code load_meta(struct sqlite_store *store, struct athena_erro
     return code;
 }
 
+/* [ASP-DUR-3] [ASP-DUR-4] */
 static enum athena_code open_writer(struct sqlite_store *store, const char *path,
                                     struct athena_error *error) {
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
@@ -503,6 +511,7 @@ static enum athena_code open_writer(struct sqlite_store *store, const char *path
     return code ? code : load_meta(store, error);
 }
 
+/* [ASP-DUR-7] */
 static enum athena_code open_reader(struct sqlite_store *store, const char *path,
                                     struct athena_error *error) {
     int flags = SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX;
