@@ -15,8 +15,9 @@ const ROOT = fileURLToPath(new URL('..', import.meta.url))
 const SPEC = 'spec/athena-sync-1.md'
 const UNTESTED = 'spec/untested.json'
 const CODE = ['protocol', 'reference-server', 'reference-client']
-// Where the harness checks every message of its own accord, by whom it judges.
-const ALWAYS = { server: ['connection.c', 'watch.c', 'steps_wire.c'], client: ['canary.c', 'guest.c', 'host.c', 'run_client.c', 'steps_host.c', 'steps_device.c', 'lab.c'] }
+// The harness cites what it checks of its own accord, in every scenario of those whose duty it is.
+const HARNESS = 'conformance'
+const DUTY = { server: /^An? (?:server|sender|receiver|side) /, client: /^An? (?:client|sender|receiver|side) / }
 // Verbs that only prepare, and cannot fail for what the implementation does.
 const SETTING = ['document', 'change', 'changes', 'let', 'send', 'send_text', 'send_frames', 'send_bytes', 'send_fragmented', 'disconnect', 'stop_reading', 'resume_reading', 'repeat', 'if', 'parallel', 'device', 'add', 'log', 'serve']
 
@@ -70,18 +71,16 @@ function collect() {
     if (!requirement) holes.push(`${where} cites ${id}, which the specification does not have`)
     else if (!requirement[list].includes(name)) requirement[list].push(name)
   }
+  const harness = readdirSync(join(ROOT, HARNESS)).filter((name) => name.endsWith('.c')).map((name) => `${HARNESS}/${name}`)
   for (const [role, folder] of [['server', 'fixtures/scenarios'], ['client', 'fixtures/client-scenarios']]) {
     for (const { name, path, claims, covers } of readScenarios(folder)) {
       if (claims.length === 0) holes.push(`${path} cites no requirement`)
       for (const id of claims) if (!all.has(id)) add(id, role, name, path)
       for (const id of covers) add(id, role, name, path)
     }
-    for (const file of ALWAYS[role]) {
-      const path = `conformance/${file}`
-      try {
-        for (const id of ids(read(path), /"(ASP-[A-Z]+-\d+)"/g)) add(id, role, 'every scenario', path)
-      } catch (error) {
-        if (error.code !== 'ENOENT') throw error
+    for (const path of harness) {
+      for (const id of ids(read(path), /"(ASP-[A-Z]+-\d+)"/g)) {
+        if (!all.has(id) || DUTY[role].test(all.get(id).sentence)) add(id, role, 'every scenario', path)
       }
     }
   }
