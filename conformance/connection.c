@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { CLOSE_RESTART = 1012, CLOSE_TRY_LATER = 1013 };
 enum { READ_BYTES = 65536, READS_A_TURN_MAX = 64 };
 
 static struct connection *new_connection(const char *name, struct stream *stream,
@@ -117,6 +118,32 @@ static void search(struct connection *connection, const struct bytes *text) {
         refuse(connection, "ASP-KEY-4", "the client sent what must never leave it: %s", leaked);
 }
 
+/* A text in place of bytes that is no canonical base64url. */
+static bool has_loose_bytes(const cJSON *value) {
+    static const char *const names[] = {"challenge", "data", "digest", "proof"};
+    const cJSON *member;
+    cJSON_ArrayForEach(member, value) {
+        struct bytes bytes = {0};
+        bool loose = has_loose_bytes(member);
+        for (size_t i = 0; i < sizeof names / sizeof *names && cJSON_IsString(member) && !loose;
+             i++)
+            loose = member->string != NULL && strcmp(member->string, names[i]) == 0 &&
+                    !base64url_decode(member->valuestring, &bytes);
+        bytes_fini(&bytes);
+        if (loose)
+            return true;
+    }
+    return false;
+}
+
+/* Which requirement a message breaks that breaks its schema. */
+static const char *schema_requirement(const struct connection *connection, const cJSON *message,
+                                      const struct schema_fault *fault) {
+    if (strcmp(fault->pointer, "/type") == 0)
+        return connection->guest != NULL ? "ASP-MSG-2" : "ASP-MSG-3";
+    return has_loose_bytes(message) ? "ASP-JSON-11" : "ASP-MSG-23";
+}
+
 static void take_message(struct connection *connection, const struct bytes *text) {
     size_t at = 0;
     const char *wrong = json_strict_fault((const char *)text->at, text->len, &at);
@@ -135,12 +162,22 @@ static void take_message(struct connection *connection, const struct bytes *text
                             ? spec_check_request(connection->spec, message, &fault)
                             : spec_check_message(connection->spec, message, &fault);
     if (!keeps_schema)
-        refuse(connection, "ASP-MSG-23", "a message from the %s breaks its schema: %s %s",
-               peer(connection), *fault.pointer != '\0' ? fault.pointer : "it", fault.text);
+        refuse(connection, schema_requirement(connection, message, &fault),
+               "a message from the %s breaks its schema: %s %s", peer(connection),
+               *fault.pointer != '\0' ? fault.pointer : "it", fault.text);
     else if ((wrong = judge(connection, message, text->len, &requirement)) != NULL)
         refuse(connection, requirement, "%s", wrong);
     schema_fault_fini(&fault);
     cJSON_AddItemToArray(connection->inbox, message);
+}
+
+/* The request line of a handshake, which ends up in the logs of others. */
+static void search_url(struct connection *connection, const struct bytes *head) {
+    const char *end = memchr(head->at, '\r', head->len);
+    size_t len = end != NULL ? (size_t)(end - (const char *)head->at) : head->len;
+    const char *leaked = canary_find(connection->canary, head->at, len);
+    if (leaked != NULL)
+        refuse(connection, "ASP-WS-19", "the URL holds what must never be there: %s", leaked);
 }
 
 static void take_handshake(struct connection *connection, const struct endpoint_event *event) {
@@ -151,6 +188,7 @@ static void take_handshake(struct connection *connection, const struct endpoint_
                    event->code);
     if (connection->guest == NULL)
         return;
+    search_url(connection, &event->bytes);
     search(connection, &event->bytes);
     if (!handshake_header(&event->bytes, event->bytes.len, "Sec-WebSocket-Protocol", &offered) ||
         strstr((const char *)offered.at, HANDSHAKE_SUBPROTOCOL) == NULL)
@@ -172,6 +210,9 @@ static void take_close(struct connection *connection, const struct endpoint_even
     connection->close_code = event->code;
     transcript_add(connection->transcript, connection->name, TRANSCRIPT_RECEIVED, "(close %d %s)",
                    event->code, (const char *)event->bytes.at);
+    if (connection->guest == NULL &&
+        (event->code == CLOSE_RESTART || event->code == CLOSE_TRY_LATER))
+        refuse(connection, "ASP-ERR-8", "the server closed with %d", event->code);
 }
 
 static void take_event(struct connection *connection, const struct endpoint_event *event) {

@@ -16,9 +16,10 @@ static bool is_type(const cJSON *message, const char *type) {
     return strcmp(text_of(message, "type"), type) == 0;
 }
 
-void guest_init(struct guest *guest, const char *authority, cJSON *pushed) {
+void guest_init(struct guest *guest, const char *authority, cJSON *pushed, cJSON *proofs) {
     *guest = (struct guest){.authority = authority,
                             .pushed = pushed,
+                            .proofs = proofs,
                             .asked = cJSON_CreateArray(),
                             .open = cJSON_CreateObject(),
                             .counts = cJSON_CreateObject()};
@@ -88,11 +89,22 @@ static bool is_proved(const struct guest *guest, const cJSON *open) {
     return ok;
 }
 
-static const char *check_open(const struct guest *guest, const cJSON *open,
-                              const char **requirement) {
+/* Notes the proof; false when it was sent before. */
+static bool is_fresh_proof(struct guest *guest, const cJSON *open) {
+    const char *proof = text_of(open, "proof");
+    bool fresh = cJSON_GetObjectItemCaseSensitive(guest->proofs, proof) == NULL;
+    if (fresh)
+        cJSON_AddTrueToObject(guest->proofs, proof);
+    return fresh;
+}
+
+static const char *check_open(struct guest *guest, const cJSON *open, const char **requirement) {
     *requirement = "ASP-WS-37";
     if (strcmp(text_of(open, "authority"), guest->authority) != 0)
         return "an open whose authority is not that of the URL";
+    *requirement = "ASP-OPEN-6";
+    if (!is_fresh_proof(guest, open))
+        return "an open with a proof that was sent before";
     *requirement = "ASP-KEY-6";
     return is_proved(guest, open) ? NULL : "an open whose proof does not verify";
 }
@@ -131,6 +143,31 @@ static const char *check_push(struct guest *guest, const cJSON *push, const char
     return NULL;
 }
 
+/* ---- get ------------------------------------------------------------------------------------- */
+
+static bool names_twice(const cJSON *ids) {
+    const cJSON *id;
+    cJSON *seen = cJSON_CreateObject();
+    bool twice = false;
+    cJSON_ArrayForEach(id, ids) {
+        twice = twice || cJSON_GetObjectItemCaseSensitive(seen, id->valuestring) != NULL;
+        if (!twice)
+            cJSON_AddTrueToObject(seen, id->valuestring);
+    }
+    cJSON_Delete(seen);
+    return twice;
+}
+
+static const char *check_get(const struct guest *guest, const cJSON *get,
+                             const char **requirement) {
+    const cJSON *ids = cJSON_GetObjectItemCaseSensitive(get, "ids");
+    *requirement = "ASP-LIM-7";
+    if (cJSON_GetArraySize(ids) > guest_limit(guest, "batch"))
+        return "a get of more than limits.batch ids";
+    *requirement = "ASP-GET-8";
+    return names_twice(ids) ? "a get that names an id twice" : NULL;
+}
+
 /* ---- Messages -------------------------------------------------------------------------------- */
 
 static const char *check_request(struct guest *guest, const cJSON *message,
@@ -139,11 +176,28 @@ static const char *check_request(struct guest *guest, const cJSON *message,
         return check_open(guest, message, requirement);
     if (is_type(message, "push"))
         return check_push(guest, message, requirement);
-    *requirement = "ASP-PUSH-10";
-    if (is_type(message, "get") && cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(
-                                       message, "ids")) > guest_limit(guest, "batch"))
-        return "a get of more than limits.batch ids";
-    return NULL;
+    return is_type(message, "get") ? check_get(guest, message, requirement) : NULL;
+}
+
+static bool is_listed(const cJSON *extensions, const char *name, size_t len) {
+    const cJSON *listed;
+    cJSON_ArrayForEach(listed, extensions) {
+        if (strlen(listed->valuestring) == len && strncmp(listed->valuestring, name, len) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Whether it has a member of an extension that welcome did not list. */
+static bool uses_extension(const struct guest *guest, const cJSON *message) {
+    const cJSON *listed = cJSON_GetObjectItemCaseSensitive(guest->welcome, "extensions");
+    const cJSON *member;
+    cJSON_ArrayForEach(member, message) {
+        const char *colon = strchr(member->string, ':');
+        if (colon != NULL && !is_listed(listed, member->string, (size_t)(colon - member->string)))
+            return true;
+    }
+    return false;
 }
 
 const char *guest_received(struct guest *guest, const cJSON *message, size_t bytes,
@@ -160,6 +214,9 @@ const char *guest_received(struct guest *guest, const cJSON *message, size_t byt
     *requirement = "ASP-MSG-8";
     if (find_request(guest, message) != NULL)
         return "a req that is the req of an unanswered request";
+    *requirement = "ASP-EXT-2";
+    if (uses_extension(guest, message))
+        return "a member of an extension that the server does not offer";
     cJSON_AddItemToArray(guest->asked, cJSON_Duplicate(message, true));
     return check_request(guest, message, requirement);
 }

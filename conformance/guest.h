@@ -14,6 +14,7 @@
 struct guest {
     const char *authority; /* what the client was told to dial */
     cJSON *pushed;         /* all that any connection pushed, "DOC ID" to data; shared, borrowed */
+    cJSON *proofs;         /* all that any connection gave, as names; shared, borrowed */
     cJSON *welcome;        /* as it was sent; NULL before */
     cJSON *asked;          /* array of requests without an answer */
     cJSON *open;           /* documents that are open: id to opened position */
@@ -21,7 +22,7 @@ struct guest {
     unsigned messages;     /* in both directions */
 };
 
-void guest_init(struct guest *guest, const char *authority, cJSON *pushed);
+void guest_init(struct guest *guest, const char *authority, cJSON *pushed, cJSON *proofs);
 void guest_fini(struct guest *guest);
 /* A message that goes out. */
 void guest_sent(struct guest *guest, const cJSON *message);

@@ -20,6 +20,7 @@ struct lab *lab_new(const char *command, const char *parent, char **error) {
     lab->folder = folder_make_temporary(parent, error);
     lab->listener = stream_listen(&port);
     lab->pushed = cJSON_CreateObject();
+    lab->proofs = cJSON_CreateObject();
     lab->plains = cJSON_CreateObject();
     snprintf(lab->authority, sizeof lab->authority, "127.0.0.1:%u", port);
     snprintf(lab->url, sizeof lab->url, "ws://%s/", lab->authority);
@@ -44,6 +45,7 @@ void lab_free(struct lab *lab) {
     host_fini(&lab->host);
     canary_fini(&lab->canary);
     cJSON_Delete(lab->pushed);
+    cJSON_Delete(lab->proofs);
     cJSON_Delete(lab->plains);
     free(lab);
 }

@@ -23,6 +23,7 @@ struct lab {
     struct host host;
     struct canary canary;
     cJSON *pushed; /* for guests */
+    cJSON *proofs; /* for guests */
     cJSON *plains; /* "DOC ID" to plaintext, base64url */
     struct driver *devices[LAB_DEVICES_MAX];
     size_t devices_len;

@@ -53,7 +53,7 @@ static enum progress take_client(struct run *run, struct frame *frame) {
     if (fd < 0)
         return run_broken(run, "accept: %s", strerror(errno));
     struct guest *guest = memory_take(sizeof *guest);
-    guest_init(guest, run->lab->authority, run->lab->pushed);
+    guest_init(guest, run->lab->authority, run->lab->pushed, run->lab->proofs);
     run_add_connection(run, connection_accept(step_text(frame, "accept"), fd, answer, guest,
                                               &run->lab->canary, run->spec, &run->transcript));
     frame->memo = cJSON_CreateTrue();

@@ -168,6 +168,13 @@ static const char *check_changed(struct watch *watch, const cJSON *message,
     return NULL;
 }
 
+/* Where the request names one; an error may name none, since that may be no document id. */
+static bool names_its_doc(const cJSON *request, const cJSON *reply) {
+    return !cJSON_HasObjectItem(request, "doc") ||
+           (is_type(reply, "error") && !cJSON_HasObjectItem(reply, "doc")) ||
+           strcmp(text_of(reply, "doc"), text_of(request, "doc")) == 0;
+}
+
 static const char *check_reply(struct watch *watch, const cJSON *message,
                                const char **requirement) {
     cJSON *request = take_request(watch, message);
@@ -175,7 +182,10 @@ static const char *check_reply(struct watch *watch, const cJSON *message,
     *requirement = "ASP-MSG-9";
     if (request == NULL && !watch->blind)
         wrong = "a reply to no request";
-    if (request != NULL && is_type(message, "pushed"))
+    if (request != NULL && !names_its_doc(request, message)) {
+        *requirement = "ASP-MSG-15";
+        wrong = "a reply that names another document than the request";
+    } else if (request != NULL && is_type(message, "pushed"))
         wrong = note_pushed(watch, request, message, requirement);
     if (request != NULL && watch->history != NULL)
         history_replied(watch->history, watch->number, request, moment_of(request), message);
