@@ -8,6 +8,10 @@
 #include <string.h>
 
 enum { CLOSE_RESTART = 1012, CLOSE_TRY_LATER = 1013 };
+
+/* What the URL that a driver is given leads to. */
+static const char REQUEST_LINE[] = "GET / HTTP/1.1\r\n";
+
 enum { READ_BYTES = 65536, READS_A_TURN_MAX = 64 };
 
 static struct connection *new_connection(const char *name, struct stream *stream,
@@ -190,6 +194,9 @@ static void take_handshake(struct connection *connection, const struct endpoint_
         return;
     search_url(connection, &event->bytes);
     search(connection, &event->bytes);
+    if (strncmp((const char *)event->bytes.at, REQUEST_LINE, strlen(REQUEST_LINE)) != 0)
+        refuse(connection, "ASP-WS-9", "the client asks for another path than its URL has: %.*s",
+               (int)strcspn((const char *)event->bytes.at, "\r\n"), (const char *)event->bytes.at);
     if (!handshake_header(&event->bytes, event->bytes.len, "Sec-WebSocket-Protocol", &offered) ||
         strstr((const char *)offered.at, HANDSHAKE_SUBPROTOCOL) == NULL)
         refuse(connection, "ASP-WS-2", "the client does not offer " HANDSHAKE_SUBPROTOCOL);
