@@ -28,7 +28,8 @@ struct endpoint {
     uint64_t frame_left; /* payload still to come of the frame under way; BETWEEN_FRAMES */
     bool close_sent;
     bool ignores_pings;
-    char *refusal; /* of a server: its answer to the handshake; NULL: 101 */
+    char *subprotocol; /* of a server: the one it selects; NULL: the right one */
+    char *refusal;     /* of a server: its answer to the handshake; NULL: 101 */
     struct endpoint_event *events;
     size_t events_len;
     size_t events_capacity;
@@ -87,6 +88,10 @@ void endpoint_refuse(struct endpoint *endpoint, const char *answer) {
     endpoint->refusal = memory_copy_text(answer);
 }
 
+void endpoint_select(struct endpoint *endpoint, const char *subprotocol) {
+    endpoint->subprotocol = memory_copy_text(subprotocol);
+}
+
 void endpoint_ignore_pings(struct endpoint *endpoint) {
     endpoint->ignores_pings = true;
 }
@@ -98,6 +103,7 @@ void endpoint_free(struct endpoint *endpoint) {
         bytes_fini(&endpoint->events[i].bytes);
     free(endpoint->events);
     free(endpoint->refusal);
+    free(endpoint->subprotocol);
     bytes_fini(&endpoint->input);
     bytes_fini(&endpoint->output);
     bytes_fini(&endpoint->message);
@@ -169,6 +175,12 @@ static void refuse(struct endpoint *endpoint, size_t head_len) {
     endpoint->phase = PHASE_OVER;
 }
 
+static bool accept_client(struct endpoint *endpoint, size_t head_len) {
+    const char *subprotocol =
+        endpoint->subprotocol != NULL ? endpoint->subprotocol : HANDSHAKE_SUBPROTOCOL;
+    return handshake_write_answer(&endpoint->input, head_len, subprotocol, &endpoint->output);
+}
+
 static void read_head(struct endpoint *endpoint) {
     size_t head_len = handshake_head_len(&endpoint->input);
     if (head_len == 0 && endpoint->input.len > HANDSHAKE_HEAD_BYTES_MAX)
@@ -179,7 +191,7 @@ static void read_head(struct endpoint *endpoint) {
         read_answer(endpoint, head_len);
     else if (endpoint->refusal != NULL)
         refuse(endpoint, head_len);
-    else if (handshake_write_answer(&endpoint->input, head_len, &endpoint->output))
+    else if (accept_client(endpoint, head_len))
         begin_frames(endpoint, head_len);
     else
         fault(endpoint, "the request has no Sec-WebSocket-Key");

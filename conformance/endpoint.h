@@ -62,6 +62,8 @@ struct endpoint *endpoint_new_client(struct entropy *entropy,
 struct endpoint *endpoint_new_server(void);
 /* Of a server: answers the handshake with this text instead, and ends. To be called at first. */
 void endpoint_refuse(struct endpoint *endpoint, const char *answer);
+/* Of a server: selects this subprotocol, empty for none, in place of the right one. At first. */
+void endpoint_select(struct endpoint *endpoint, const char *subprotocol);
 /* From now on no ping is answered. */
 void endpoint_ignore_pings(struct endpoint *endpoint);
 void endpoint_free(struct endpoint *endpoint);

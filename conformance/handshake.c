@@ -108,7 +108,8 @@ const char *handshake_fault(const struct bytes *head, size_t head_len, const cha
     return extended ? "the answer selects a WebSocket extension" : NULL;
 }
 
-bool handshake_write_answer(const struct bytes *head, size_t head_len, struct bytes *out) {
+bool handshake_write_answer(const struct bytes *head, size_t head_len, const char *subprotocol,
+                            struct bytes *out) {
     struct bytes key = {0};
     char accept[29];
     bool ok = handshake_header(head, head_len, "Sec-WebSocket-Key", &key);
@@ -116,8 +117,9 @@ bool handshake_write_answer(const struct bytes *head, size_t head_len, struct by
         compute_accept((char *)key.at, accept);
         char *answer = memory_format("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
                                      "Connection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n"
-                                     "Sec-WebSocket-Protocol: " HANDSHAKE_SUBPROTOCOL "\r\n\r\n",
-                                     accept);
+                                     "%s%s%s\r\n",
+                                     accept, *subprotocol != '\0' ? "Sec-WebSocket-Protocol: " : "",
+                                     subprotocol, *subprotocol != '\0' ? "\r\n" : "");
         append_text(out, answer);
         free(answer);
     }

@@ -38,6 +38,7 @@ bool handshake_header(const struct bytes *head, size_t head_len, const char *nam
 const char *handshake_fault(const struct bytes *head, size_t head_len, const char *key);
 
 /* The server's half: appends the 101 answer to the request in `head`. False when it has no key. */
-bool handshake_write_answer(const struct bytes *head, size_t head_len, struct bytes *out);
+bool handshake_write_answer(const struct bytes *head, size_t head_len, const char *subprotocol,
+                            struct bytes *out);
 
 #endif

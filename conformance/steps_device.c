@@ -4,6 +4,7 @@
 #include "conformance/document.h"
 #include "conformance/match.h"
 #include "conformance/memory.h"
+#include "conformance/process.h"
 #include "conformance/run.h"
 
 #include <errno.h>
@@ -37,15 +38,24 @@ enum progress run_fail_if_ended(struct run *run, const struct driver *device, co
 
 /* ---- device, kill, stop ---------------------------------------------------------------------- */
 
+/* The address it is to dial: the harness's own, or another in which {port} is the harness's. */
+static char *url_for(const struct run *run, const struct frame *frame) {
+    const char *template = step_text(frame, "url");
+    if (template == NULL)
+        return memory_copy_text(run->lab->url);
+    return process_fill_in(template, "{port}", strrchr(run->lab->authority, ':') + 1);
+}
+
 /* Each has a folder of its own, so that one can be made anew under the same name. */
 static bool make_device(struct run *run, const struct frame *frame, const cJSON *document) {
     const char *secret = cJSON_GetObjectItem(document, "secret")->valuestring;
     char *folder = memory_format("%s/%u", run->lab->folder, run->lab->devices_made++);
+    char *url = url_for(run, frame);
     const struct driver_options options = {.name = step_text(frame, "device"),
                                            .command = run->lab->command,
                                            .folder = folder,
                                            .key = secret,
-                                           .url = run->lab->url,
+                                           .url = url,
                                            .patience_ms =
                                                (unsigned)step_number(frame, "patience_ms", 0),
                                            .patient = step_flag(frame, "patient")};
@@ -56,6 +66,7 @@ static bool make_device(struct run *run, const struct frame *frame, const cJSON 
     else if (!lab_add_device(run->lab, driver_new(&options, run->spec, &run->transcript)))
         run_broken(run, "more than %d devices", LAB_DEVICES_MAX);
     free(folder);
+    free(url);
     return run->verdict.message == NULL;
 }
 
@@ -79,9 +90,32 @@ static enum progress start_device(struct run *run, struct frame *frame) {
     return STEP_DONE;
 }
 
+/* It has to end by itself, with a status that tells of a wrong command line; unless it may take it,
+ * which is kept. */
+static enum progress await_refusal(struct run *run, const struct frame *frame,
+                                   struct driver *device, bool is_ready) {
+    const char *kept = step_text(frame, "may_refuse");
+    if (kept != NULL)
+        value_set(&run->scope, kept, cJSON_CreateBool(!is_ready));
+    if (is_ready && kept != NULL)
+        return run_checked(run);
+    if (is_ready)
+        return run_fail(run, NULL, "%s takes what it has to refuse", device->name);
+    if (device->pid != 0)
+        return run_wait_for(run, "the end of %s", device->name);
+    if (device->unsupported)
+        return run_unsupported(run, "the driver ended with status 127");
+    if (device->ended == NULL || strcmp(device->ended, "exit status 0") == 0 ||
+        strncmp(device->ended, "exit status", strlen("exit status")) != 0)
+        return run_fail(run, NULL, "%s ended with %s, not with the status of a refusal",
+                        device->name, device->ended != NULL ? device->ended : "a kill");
+    return run_checked(run);
+}
+
 /* {"device": "phone", "of": "doc"}: starts a driver, in the folder it had if it ran before, or
  * with "fresh": true in a new one. Unless it is "patient", the harness urges it (`retry`) whenever
- * it waits to connect again. */
+ * it waits to connect again. "url" is another address, in which {port} is the right port;
+ * "refuses": true, one that it must not take; "may_refuse" keeps whether it did. */
 static enum progress step_device(struct run *run, struct task *task, struct frame *frame) {
     (void)task;
     if (run->lab == NULL)
@@ -90,10 +124,12 @@ static enum progress step_device(struct run *run, struct task *task, struct fram
         return STEP_FAILED;
     struct driver *device = lab_find_device(run->lab, step_text(frame, "device"));
     cJSON *event = driver_take_event(device, frame->memo);
-    if (event == NULL)
-        return run_fail_if_ended(run, device, "the event ready for this document");
+    bool is_ready = event != NULL;
     cJSON_Delete(event);
-    return STEP_DONE;
+    if (step_flag(frame, "refuses") || step_text(frame, "may_refuse") != NULL)
+        return await_refusal(run, frame, device, is_ready);
+    return is_ready ? STEP_DONE
+                    : run_fail_if_ended(run, device, "the event ready for this document");
 }
 
 /* {"kill": "phone"}: SIGKILL. */
@@ -284,8 +320,9 @@ static enum progress step_event(struct run *run, struct task *task, struct frame
         return STEP_FAILED;
     cJSON *event = driver_take_event(device, step_member(frame, "event"));
     if (event != NULL) {
+        enum progress progress = run_compare(run, step_member(frame, "event"), event, "the event");
         cJSON_Delete(event);
-        return run_checked(run);
+        return progress;
     }
     char *wanted = match_brief(step_member(frame, "event"));
     enum progress progress = run_fail_if_ended(run, device, wanted);

@@ -54,14 +54,19 @@ static enum progress take_client(struct run *run, struct frame *frame) {
         return run_broken(run, "accept: %s", strerror(errno));
     struct guest *guest = memory_take(sizeof *guest);
     guest_init(guest, run->lab->authority, run->lab->pushed, run->lab->proofs);
-    run_add_connection(run, connection_accept(step_text(frame, "accept"), fd, answer, guest,
-                                              &run->lab->canary, run->spec, &run->transcript));
+    struct connection *connection =
+        connection_accept(step_text(frame, "accept"), fd, answer, guest, &run->lab->canary,
+                          run->spec, &run->transcript);
+    if (step_text(frame, "selects") != NULL)
+        endpoint_select(connection->endpoint, step_text(frame, "selects"));
+    run_add_connection(run, connection);
     frame->memo = cJSON_CreateTrue();
     return STEP_DONE;
 }
 
 /* {"accept": "c1"}: the client's next connection, its handshake, and an honest welcome but for the
- * members of "welcome"; false sends none. "http" refuses it with this text. */
+ * members of "welcome"; false sends none. "http" refuses it with this text;
+ * "selects" is a wrong subprotocol to select, empty for none. */
 static enum progress step_accept(struct run *run, struct task *task, struct frame *frame) {
     (void)task;
     if (run->lab == NULL)

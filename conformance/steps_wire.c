@@ -509,13 +509,16 @@ static enum progress step_ping(struct run *run, struct task *task, struct frame 
                : fail_ended(run, connection, "a pong");
 }
 
-/* {"pinged": "alice"}: a ping has come since it was connected. */
+/* {"pinged": "alice"}: a ping has come since it was connected; or a `list`, by which a client may
+ * probe as well. */
 static enum progress step_pinged(struct run *run, struct task *task, struct frame *frame) {
     (void)task;
     struct connection *connection = run_connection(run, frame, "pinged");
     if (connection == NULL)
         return STEP_FAILED;
-    if (connection->was_pinged)
+    if (connection->was_pinged ||
+        (connection->guest != NULL &&
+         cJSON_GetObjectItemCaseSensitive(connection->guest->counts, "list") != NULL))
         return run_checked(run);
     return connection->ending == CONNECTION_LIVES
                ? run_wait_for(run, "a ping on %s", connection->name)
