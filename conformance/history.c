@@ -1,7 +1,5 @@
 #include "conformance/history.h"
 
-#include "conformance/base64url.h"
-#include "conformance/document.h"
 #include "conformance/memory.h"
 #include "conformance/view.h"
 
@@ -147,10 +145,6 @@ static const char *see(struct history *history, struct ledger *ledger, const cha
     return wrong(history, "%s has other bytes than it had before", id);
 }
 
-static bool was_certain(const struct ledger_change *change, unsigned moment) {
-    return change->since != 0 && change->since < moment;
-}
-
 /* ---- push ------------------------------------------------------------------------------------ */
 
 unsigned history_asked(struct history *history, unsigned connection, const cJSON *request) {
@@ -192,7 +186,7 @@ static const char *outcome(const cJSON *pushed, int index) {
 
 static const char *judge_stored(struct history *history, struct ledger_change *change, int version,
                                 unsigned asked, const char **requirement) {
-    bool was_there = was_certain(change, asked);
+    bool was_there = ledger_was_certain(change, asked);
     *requirement = was_there && change->held != version ? "ASP-LOG-4" : "ASP-LOG-2";
     if (was_there)
         return wrong(history, "%s is said to be stored now, and was in the log before", change->id);
@@ -207,7 +201,7 @@ static const char *judge_entry(struct history *history, struct ledger_change *ch
                                const cJSON *pushed, int index, int version, unsigned asked,
                                const char **requirement) {
     const char *how = outcome(pushed, index);
-    bool is_held = was_certain(change, asked) && change->held == version;
+    bool is_held = ledger_was_certain(change, asked) && change->held == version;
     *requirement = "ASP-PUSH-6";
     if (strcmp(how, "stored") == 0) {
         const char *fault = judge_stored(history, change, version, asked, requirement);
@@ -253,27 +247,10 @@ static const char *judge_pushed(struct history *history, const cJSON *request, u
 
 /* ---- open ------------------------------------------------------------------------------------ */
 
-/* Of the log up to a position; false when it is not known whole, with its bytes. */
-static bool digest_up_to(const struct ledger *ledger, size_t position, char **digest) {
-    uint8_t sum[DOCUMENT_DIGEST_BYTES] = {0};
-    bool ok = ledger_knows(ledger, position);
-    for (size_t i = 0; ok && i < position; i++) {
-        const struct ledger_change *change = ledger->log[i];
-        struct bytes data = {0};
-        ok = change->held != LEDGER_UNKNOWN &&
-             base64url_decode(change->versions[change->held].data, &data);
-        if (ok)
-            document_digest_add(sum, change->id, data.at, data.len);
-        bytes_fini(&data);
-    }
-    *digest = ok ? base64url_encode(sum, sizeof sum) : NULL;
-    return ok;
-}
-
 static const char *judge_digest(struct history *history, const struct view *view,
                                 const char **requirement) {
-    char *digest = NULL;
-    if (history->is_blind || !digest_up_to(view->ledger, view->count, &digest))
+    char *digest = history->is_blind ? NULL : ledger_digest(view->ledger, view->count);
+    if (digest == NULL)
         return NULL;
     bool fits = strcmp(digest, view->digest) == 0;
     free(digest);
@@ -283,18 +260,10 @@ static const char *judge_digest(struct history *history, const struct view *view
                         view->count);
 }
 
-/* How many changes the log surely held at that moment. */
-static size_t certain_at(const struct ledger *ledger, unsigned moment) {
-    size_t certain = 0;
-    for (size_t i = 0; i < ledger->changes_len; i++)
-        certain += was_certain(ledger->changes[i], moment);
-    return certain;
-}
-
 static const char *judge_count(struct history *history, const struct view *view,
                                const char **requirement) {
     struct ledger *ledger = view->ledger;
-    size_t least = certain_at(ledger, view->asked);
+    size_t least = ledger_count_certain(ledger, view->asked);
     *requirement = "ASP-DIG-2";
     if (view->count > ledger->changes_len && !history->is_blind)
         return wrong(history, "the log has %zu changes, and only %zu were ever pushed", view->count,
@@ -376,7 +345,7 @@ static const char *finish_listing(struct history *history, struct view *view,
     for (size_t i = 0; i < ledger->changes_len; i++) {
         const struct ledger_change *change = ledger->changes[i];
         bool is_there = change->position != 0 && change->position <= view->count;
-        if (!was_certain(change, view->asked) || is_there)
+        if (!ledger_was_certain(change, view->asked) || is_there)
             continue;
         *requirement = when_lost(history, "ASP-LIST-1");
         return wrong(history, "%s was in the log, and is not any more", change->id);
@@ -458,7 +427,7 @@ static const char *judge_got(struct history *history, const struct view *view, u
     }
     cJSON_ArrayForEach(entry, list_of(got, "missing")) {
         change = ledger_find(view->ledger, entry->valuestring);
-        if (change == NULL || !was_certain(change, asked))
+        if (change == NULL || !ledger_was_certain(change, asked))
             continue;
         *requirement = when_lost(history, "ASP-GET-3");
         return wrong(history, "%s is in the log, and is said to be missing", change->id);

@@ -1,5 +1,7 @@
 #include "conformance/ledger.h"
 
+#include "conformance/base64url.h"
+#include "conformance/document.h"
 #include "conformance/memory.h"
 
 #include <search.h>
@@ -115,6 +117,17 @@ bool ledger_hold(struct ledger_change *change, int version, unsigned now) {
     return version == LEDGER_UNKNOWN || change->held == version;
 }
 
+bool ledger_was_certain(const struct ledger_change *change, unsigned moment) {
+    return change->since != 0 && change->since < moment;
+}
+
+size_t ledger_count_certain(const struct ledger *ledger, unsigned moment) {
+    size_t certain = 0;
+    for (size_t i = 0; i < ledger->changes_len; i++)
+        certain += ledger_was_certain(ledger->changes[i], moment);
+    return certain;
+}
+
 /* ---- The log --------------------------------------------------------------------------------- */
 
 const char *ledger_place(struct ledger *ledger, struct ledger_change *change, size_t position) {
@@ -136,6 +149,21 @@ bool ledger_knows(const struct ledger *ledger, size_t position) {
     while (position > 0 && position <= ledger->log_len && ledger->log[position - 1] != NULL)
         position--;
     return position == 0;
+}
+
+char *ledger_digest(const struct ledger *ledger, size_t position) {
+    uint8_t sum[DOCUMENT_DIGEST_BYTES] = {0};
+    bool ok = ledger_knows(ledger, position);
+    for (size_t i = 0; ok && i < position; i++) {
+        const struct ledger_change *change = ledger->log[i];
+        struct bytes data = {0};
+        ok = change->held != LEDGER_UNKNOWN &&
+             base64url_decode(change->versions[change->held].data, &data);
+        if (ok)
+            document_digest_add(sum, change->id, data.at, data.len);
+        bytes_fini(&data);
+    }
+    return ok ? base64url_encode(sum, sizeof sum) : NULL;
 }
 
 /* ---- Cursors --------------------------------------------------------------------------------- */

@@ -66,10 +66,17 @@ struct ledger_change *ledger_find(const struct ledger *ledger, const char *id);
 int ledger_version(const struct ledger_change *change, const char *data);
 /* It is in the log, `version` may be unknown. False when other bytes are known to be there. */
 bool ledger_hold(struct ledger_change *change, int version, unsigned now);
+bool ledger_was_certain(const struct ledger_change *change, unsigned moment);
+/* How many were. */
+size_t ledger_count_certain(const struct ledger *ledger, unsigned moment);
+
 /* It stands there in the log. NULL, or what that contradicts (static). */
 const char *ledger_place(struct ledger *ledger, struct ledger_change *change, size_t position);
 /* True when each position up to this one is known. */
 bool ledger_knows(const struct ledger *ledger, size_t position);
+/* Of the log up to that position, in base64url; NULL when that is not known whole, with its bytes.
+ * free() it. */
+char *ledger_digest(const struct ledger *ledger, size_t position);
 
 /* Notes a cursor that the server gave; `position` NULL when it is not known. False when it is known
  * to be another one. */
