@@ -127,8 +127,16 @@ bool session_is_connected(const struct session *s) {
     return s->state == RESUMING || s->state == LIVE;
 }
 
+/* A probe asks for nothing. */
+static bool has_open_questions(const struct session *s) {
+    const struct request *request = s->requests;
+    while (request && request->kind == REQUEST_PROBE)
+        request = request->next;
+    return request != NULL;
+}
+
 bool session_is_in_sync(const struct session *s) {
-    return s->state == LIVE && !s->requests && outbox_is_empty((struct session *)s);
+    return s->state == LIVE && !has_open_questions(s) && outbox_is_empty((struct session *)s);
 }
 
 /* ---- Connections ---- */

@@ -325,6 +325,7 @@ START_TEST(a_silent_connection_is_probed_and_given_up) {
     rig_expect_nothing(&rig);
     rig_pass(&rig, 1);
     uint64_t probe = rig_expect_list(&rig, "c0", false);
+    ck_assert(session_is_in_sync(rig.session)); /* a probe asks for nothing */
     rig_say_listed(&rig, probe, 0, false, false, "c0");
     rig_pass(&rig, session_default_times.idle_ms);
     rig_expect_list(&rig, "c0", false);
