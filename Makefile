@@ -141,7 +141,8 @@ faults: all $(BUILD)/reference-server/tests/faults.so ## real replicas while the
 
 SERVER_COMMAND = $(CURDIR)/$(BUILD)/athena-syncd --listen 127.0.0.1:{port} --data {dir} \
                  --quota-document-bytes {quota} --open-within-ms {open_within_ms} \
-                 --idle-ms {idle_ms} --dead-ms {dead_ms}
+                 --idle-ms {idle_ms} --dead-ms {dead_ms} \
+                 --limit-change {limit_change} [--token-file {token_file}]
 CLIENT_COMMAND = $(CURDIR)/$(BUILD)/athena-sync watch {dir} --key {key} --url {url} --offline \
                  --patience-ms {patience_ms}
 conformance: all ## run the conformance suite against the reference server and client
@@ -194,7 +195,7 @@ vectors-check: ## regenerate vectors, messages and Automerge fixtures and compar
 interop: all ## test the JavaScript implementation; every server with every client, in a table
 	node --test interop/test/
 	$(TEST_ENV) $(BUILD)/athena-conform server --jobs 2 --timeout 60 $(CONFORM_ARGS) \
-	    --exec 'node $(CURDIR)/interop/server.mjs --port {port} --data {dir} --quota {quota} --open-within {open_within_ms} --idle {idle_ms} --dead {dead_ms}'
+	    --exec 'node $(CURDIR)/interop/server.mjs --port {port} --data {dir} --quota {quota} --open-within {open_within_ms} --idle {idle_ms} --dead {dead_ms} --limit-change {limit_change} [--token-file {token_file}]'
 	$(TEST_ENV) $(BUILD)/athena-conform client --jobs 2 --timeout 60 $(CONFORM_ARGS) \
 	    --driver 'node $(CURDIR)/interop/cli.mjs watch {dir} --key {key} --url {url} --offline --patience-ms {patience_ms}'
 	$(TEST_ENV) $(BUILD)/athena-conform storm --time 30 \

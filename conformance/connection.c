@@ -71,6 +71,7 @@ void connection_free(struct connection *connection) {
         guest_fini(connection->guest);
     free(connection->guest);
     free(connection->fault);
+    free(connection->http_head);
     free(connection->reset_reason);
     free(connection->name);
     free(connection);
@@ -190,6 +191,9 @@ static void take_handshake(struct connection *connection, const struct endpoint_
     connection->http_status = is_refused && event->code == 0 ? -1 : event->code;
     transcript_add(connection->transcript, connection->name, TRANSCRIPT_RECEIVED, "(HTTP %d)",
                    event->code);
+    if (is_refused)
+        connection->http_head =
+            memory_format("%.*s", (int)event->bytes.len, (const char *)event->bytes.at);
     if (connection->guest == NULL)
         return;
     search_url(connection, &event->bytes);

@@ -29,6 +29,7 @@ struct connection {
     struct transcript *transcript;
     struct stream *stream; /* NULL once over */
     struct endpoint *endpoint;
+    char *http_head; /* of a refusal; NULL before */
     int http_status; /* 0 until the handshake was answered */
     bool paused;     /* the scenario said stop reading */
     enum connection_ending ending;

@@ -43,6 +43,12 @@ static enum progress start_server(struct run *run, const struct frame *frame) {
         if (value != NULL)
             target_set(run->target, (enum target_setting)i, (uint64_t)value->valuedouble);
     }
+    const char *token = step_text(frame, "token");
+    if (token != NULL && !target_demand(run->target, token, &error)) {
+        run_broken(run, "%s", error);
+        free(error);
+        return STEP_FAILED;
+    }
     if (!target_start(run->target, run->deadline_us, &error)) {
         run_fail(run, NULL, "the server did not start again: %s", error);
         free(error);

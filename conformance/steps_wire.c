@@ -114,7 +114,24 @@ static enum progress wait_for_handshake(struct run *run, const struct connection
     return run_wait_for(run, "the answer to the handshake of %s", connection->name);
 }
 
-/* {"connect": "alice"}: the handshake and the welcome, or the HTTP "status" that refuses it. */
+/* The value of an answer's header may say more than what is wanted ("Bearer realm=..."). */
+static enum progress check_header(struct run *run, const struct connection *connection,
+                                  const char *wanted) {
+    struct bytes value = {0};
+    const struct bytes head = {.at = (uint8_t *)connection->http_head,
+                               .len = strlen(connection->http_head)};
+    const char *colon = strchr(wanted, ':');
+    char *name = memory_format("%.*s", (int)(colon - wanted), wanted);
+    const char *rest = colon + strspn(colon, ": ");
+    bool ok = handshake_header(&head, head.len, name, &value) &&
+              strncasecmp((char *)value.at, rest, strlen(rest)) == 0;
+    bytes_fini(&value);
+    free(name);
+    return ok ? run_checked(run) : run_fail(run, NULL, "the answer lacks the header %s", wanted);
+}
+
+/* {"connect": "alice"}: the handshake and the welcome, or the HTTP "status" that refuses it, and a
+ * "header" of that answer. */
 static enum progress step_connect(struct run *run, struct task *task, struct frame *frame) {
     (void)task;
     int wanted = (int)step_number(frame, "status", HTTP_SWITCHING);
@@ -128,7 +145,10 @@ static enum progress step_connect(struct run *run, struct task *task, struct fra
     if (connection->http_status != wanted)
         return run_fail(run, NULL, "the handshake was answered with HTTP %d, not %d",
                         connection->http_status, wanted);
-    return wanted == HTTP_SWITCHING ? take_welcome(run, frame, connection) : run_checked(run);
+    if (wanted == HTTP_SWITCHING)
+        return take_welcome(run, frame, connection);
+    const char *header = step_text(frame, "header");
+    return header != NULL ? check_header(run, connection, header) : run_checked(run);
 }
 
 /* ---- send ------------------------------------------------------------------------------------ */

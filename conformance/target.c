@@ -25,17 +25,20 @@
 
 enum { LOOK_AGAIN_MS = 10, LOG_TAIL_BYTES = 2000, PORT_TRIES = 3 };
 
+#define TOKEN_PLACE "{token_file}"
+
 const char *const target_setting_names[TARGET_SETTINGS] = {"quota", "open_within_ms", "idle_ms",
-                                                           "dead_ms"};
-/* No quota, and the times that the specification recommends. */
-static const uint64_t usual_settings[TARGET_SETTINGS] = {0, 10000, 30000, 90000};
+                                                           "dead_ms", "limit_change"};
+/* No quota, and what the specification recommends. */
+static const uint64_t usual_settings[TARGET_SETTINGS] = {0, 10000, 30000, 90000, 1114112};
 
 struct target {
     const struct target_options *options;
     struct url url;
-    char *folder; /* holds data/, saved-*, server.log */
-    char *path;   /* of its unix socket; NULL: none */
-    pid_t pid;    /* 0 while none runs */
+    char *folder; /* holds data/, saved-*, token, server.log */
+    bool demands_token;
+    char *path; /* of its unix socket; NULL: none */
+    pid_t pid;  /* 0 while none runs */
     int pidfd;
     uint64_t settings[TARGET_SETTINGS];
     bool accepted_once;
@@ -159,6 +162,26 @@ static char *fill_in(char *command, const char *name, const char *value) {
     return filled;
 }
 
+/* "[--token-file {token_file}]" without the brackets, or without all of it; frees `command`. */
+static char *fill_in_token(const struct target *target, char *command) {
+    char *place = strstr(command, TOKEN_PLACE);
+    char *from = place;
+    char *to = place != NULL ? strchr(place, ']') : NULL;
+    while (from != NULL && from > command && *from != '[')
+        from--;
+    if (place == NULL || to == NULL || *from != '[')
+        return command;
+    *place = *from = '\0';
+    *to = '\0';
+    char *path = path_in(target, "token", "");
+    char *filled = target->demands_token ? memory_format("%s%s%s%s%s", command, from + 1, path,
+                                                         place + strlen(TOKEN_PLACE), to + 1)
+                                         : memory_format("%s%s", command, to + 1);
+    free(path);
+    free(command);
+    return filled;
+}
+
 static char *command_of(const struct target *target) {
     char *data = path_in(target, "data", "");
     char *command = memory_format("exec %s", target->options->command);
@@ -171,7 +194,7 @@ static char *command_of(const struct target *target) {
         command = fill_in(command, name, value);
     }
     free(data);
-    return command;
+    return fill_in_token(target, command);
 }
 
 static bool spawn(struct target *target, char **error) {
@@ -227,6 +250,18 @@ bool target_kill(struct target *target, char **error) {
 
 void target_set(struct target *target, enum target_setting setting, uint64_t value) {
     target->settings[setting] = value;
+}
+
+bool target_demand(struct target *target, const char *token, char **error) {
+    char *path = path_in(target, "token", "");
+    FILE *file = fopen(path, "we");
+    bool ok = file != NULL && fprintf(file, "%s\n", token) > 0;
+    ok = file != NULL && fclose(file) == 0 && ok;
+    if (!ok)
+        *error = memory_format("%s: %s", path, strerror(errno));
+    target->demands_token = ok;
+    free(path);
+    return ok;
 }
 
 bool target_terminate(struct target *target) {

@@ -2,7 +2,8 @@
  * The server under test: an address, or a command that the harness starts, stops, kills and whose
  * data folder it copies. A command runs through the shell in its own process group, its output in
  * a log file; `{port}` becomes a free port, `{dir}` its data folder, and each setting that it takes
- * ("{quota}") the value that a scenario gave or the usual one.
+ * ("{quota}") the value that a scenario gave or the usual one. A part in brackets that holds
+ * `{token_file}` is left out unless a token is to be demanded.
  */
 #ifndef CONFORM_TARGET_H
 #define CONFORM_TARGET_H
@@ -26,10 +27,11 @@ struct target_options {
 
 /* What a scenario may set, by these names in a `server` step and in the command. */
 enum target_setting {
-    TARGET_QUOTA,       /* bytes of envelopes that one document may have; 0: as many as it likes */
-    TARGET_OPEN_WITHIN, /* ms in which a client has to open a document [ASP-ABUSE-3] */
-    TARGET_IDLE,        /* ms without progress, after which it pings [ASP-WS-28] */
-    TARGET_DEAD,        /* ms without progress, after which it ends a connection [ASP-WS-30] */
+    TARGET_QUOTA,        /* bytes of envelopes that one document may have; 0: as many as it likes */
+    TARGET_OPEN_WITHIN,  /* ms in which a client has to open a document [ASP-ABUSE-3] */
+    TARGET_IDLE,         /* ms without progress, after which it pings [ASP-WS-28] */
+    TARGET_DEAD,         /* ms without progress, after which it ends a connection [ASP-WS-30] */
+    TARGET_LIMIT_CHANGE, /* limits.change */
     TARGET_SETTINGS,
 };
 extern const char *const target_setting_names[TARGET_SETTINGS];
@@ -58,6 +60,8 @@ bool target_accepts(const struct target *target);
 bool target_start(struct target *target, int64_t deadline_us, char **error);
 /* What the next start gives to a setting that the command takes. */
 void target_set(struct target *target, enum target_setting setting, uint64_t value);
+/* From the next start on it is to demand this token. False with *error set. */
+bool target_demand(struct target *target, const char *token, char **error);
 /* SIGKILL, and the wait for its end. */
 bool target_kill(struct target *target, char **error);
 /* SIGTERM; target_describe_death tells when it has ended. False when it does not run. */

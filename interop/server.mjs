@@ -3,11 +3,11 @@
 import { readFileSync } from 'node:fs'
 import { isAuthority } from './lib/authority.mjs'
 import { parseOptions } from './node/options.mjs'
-import { isLoopback, startServer } from './server/server.mjs'
+import { DEFAULTS, isLoopback, startServer } from './server/server.mjs'
 
 const USAGE = `usage: server.mjs --data FOLDER [--port N] [--host ADDRESS] [--token-file FILE]
                   [--name AUTHORITY]... [--quota BYTES] [--public]
-                  [--open-within MS] [--idle MS] [--dead MS]
+                  [--open-within MS] [--idle MS] [--dead MS] [--limit-change BYTES]
 
   --data FOLDER      where changes are kept
   --port N           0, the default, lets the system choose
@@ -18,6 +18,8 @@ const USAGE = `usage: server.mjs --data FOLDER [--port N] [--host ADDRESS] [--to
   --open-within MS   in which a client has to open a document; 10000 by default
   --idle MS          without progress, after which it is pinged; 30000 by default
   --dead MS          without progress, after which its connection ends; 90000 by default
+  --limit-change BYTES
+                     of one envelope; 1114112 by default
   --public           anyone may connect and store
   --help             prints this`
 
@@ -35,6 +37,7 @@ function options() {
       'open-within': { type: 'string', default: '10000' },
       idle: { type: 'string', default: '30000' },
       dead: { type: 'string', default: '90000' },
+      'limit-change': { type: 'string' },
       public: { type: 'boolean', default: false }
     }
   })
@@ -46,7 +49,7 @@ function options() {
   const isOpen = values['token-file'] !== undefined || values.public
   if (!isLoopback(values.host) && !isOpen) throw new Error(`--host ${values.host} needs --token-file, or --public`)
   const token = values['token-file'] === undefined ? null : readToken(values['token-file'])
-  return { data: values.data, host: values.host, port, token, names: values.name, isPublic: values.public, ...quota(values), ...times(values) }
+  return { data: values.data, host: values.host, port, token, names: values.name, isPublic: values.public, ...quota(values), ...limits(values), ...times(values) }
 }
 
 function wholeNumber(values, name, most) {
@@ -57,6 +60,14 @@ function wholeNumber(values, name, most) {
 
 function quota(values) {
   return values.quota === undefined ? {} : { maxDocumentBytes: wholeNumber(values, 'quota', Number.MAX_SAFE_INTEGER) || Infinity }
+}
+
+// A change has to fit a message, in base64url.
+function limits(values) {
+  if (values['limit-change'] === undefined) return {}
+  const change = wholeNumber(values, 'limit-change', 64 * 1024 * 1024)
+  if (change < 1024) throw new Error(`--limit-change ${change}: at least 1024`)
+  return { limits: { ...DEFAULTS.limits, change, message: Math.max(DEFAULTS.limits.message, 2 * change) } }
 }
 
 function times(values) {

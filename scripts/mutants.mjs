@@ -93,7 +93,7 @@ async function weather(copy, command, seconds) {
 
 // What a mutant of each folder is built to, if it is, and how it is tested.
 const KINDS = {
-  server: (copy) => ({ program: 'athena-syncd', command: ['server', '--exec', `${copy}/build/athena-syncd --listen 127.0.0.1:{port} --data {dir} --quota-document-bytes {quota} --open-within-ms {open_within_ms} --idle-ms {idle_ms} --dead-ms {dead_ms}`] }),
+  server: (copy) => ({ program: 'athena-syncd', command: ['server', '--exec', `${copy}/build/athena-syncd --listen 127.0.0.1:{port} --data {dir} --quota-document-bytes {quota} --open-within-ms {open_within_ms} --idle-ms {idle_ms} --dead-ms {dead_ms} --limit-change {limit_change} [--token-file {token_file}]`] }),
   client: (copy) => ({ program: 'athena-sync', command: ['client', '--driver', `${copy}/build/athena-sync watch {dir} --key {key} --url {url} --offline --patience-ms {patience_ms}`] }),
   cheats: (copy, path) => ({ command: ['server', '--exec', `'${process.execPath}' '${path}' {port}`] })
 }
