@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -33,7 +34,7 @@ struct driver *driver_new(const struct driver_options *options, const struct spe
     driver->transcript = transcript;
     driver->next_id = 1;
     driver->in = driver->out = -1;
-    free(dir);
+    driver->folder = dir;
     free(with_dir);
     free(with_key);
     free(with_url);
@@ -57,6 +58,7 @@ void driver_free(struct driver *driver) {
     forget(driver);
     free(driver->name);
     free(driver->command);
+    free(driver->folder);
     free(driver->log_path);
     free(driver->ended);
     free(driver->fault);
@@ -69,6 +71,7 @@ void driver_free(struct driver *driver) {
 static _Noreturn void run_command(const struct driver *driver, int in, int out) {
     int log = open(driver->log_path, O_WRONLY | O_CREAT | O_APPEND, 0600);
     setpgid(0, 0);
+    umask(S_IWGRP | S_IWOTH); /* the usual one: what is private has to be made so */
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     signal(SIGPIPE, SIG_DFL);
     if (log < 0 || dup2(in, 0) < 0 || dup2(out, 1) < 0 || dup2(log, 2) < 0)

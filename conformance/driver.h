@@ -28,6 +28,7 @@ struct driver_options {
 struct driver {
     char *name;
     char *command; /* filled in */
+    char *folder;  /* its replica */
     char *log_path;
     bool patient;
     const struct spec *spec;

@@ -6,10 +6,12 @@
 #include "conformance/stream.h"
 
 #include <errno.h>
+#include <fts.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 struct lab *lab_new(const char *command, const char *parent, char **error) {
@@ -44,6 +46,7 @@ void lab_free(struct lab *lab) {
     free(lab->folder);
     host_fini(&lab->host);
     canary_fini(&lab->canary);
+    canary_fini(&lab->secrets);
     cJSON_Delete(lab->pushed);
     cJSON_Delete(lab->proofs);
     cJSON_Delete(lab->plains);
@@ -100,6 +103,7 @@ void lab_note_secret(struct lab *lab, const char *secret) {
         return;
     document_derive(&keys, bytes);
     canary_add(&lab->canary, "the document secret", bytes, sizeof bytes);
+    canary_add(&lab->secrets, "the document secret", bytes, sizeof bytes);
     canary_add(&lab->canary, "the seed of the document's key", keys.sign_key, 32);
     canary_add(&lab->canary, "the content key", keys.content_key, sizeof keys.content_key);
     canary_add(&lab->canary, "the nonce key", keys.nonce_key, sizeof keys.nonce_key);
@@ -131,6 +135,46 @@ const char *lab_find_leak(const struct lab *lab) {
         free(error);
     }
     return leak;
+}
+
+static bool holds_secret(const struct lab *lab, const char *path) {
+    struct bytes content = {0};
+    uint8_t piece[65536];
+    size_t got;
+    FILE *file = fopen(path, "re");
+    while (file != NULL && (got = fread(piece, 1, sizeof piece, file)) > 0)
+        bytes_append(&content, piece, got);
+    if (file != NULL)
+        fclose(file);
+    bool found = content.len > 0 && canary_find(&lab->secrets, content.at, content.len) != NULL;
+    bytes_fini(&content);
+    return found;
+}
+
+/* Leaves out the folders that are closed to others, with all that is in them. */
+static char *find_exposed_below(const struct lab *lab, char *folder) {
+    char *const folders[] = {folder, NULL};
+    char *exposed = NULL;
+    FTSENT *entry;
+    FTS *tree = fts_open(folders, FTS_PHYSICAL | FTS_NOCHDIR, NULL);
+    while (tree != NULL && exposed == NULL && (entry = fts_read(tree)) != NULL) {
+        if (entry->fts_info == FTS_D && (entry->fts_statp->st_mode & (S_IXGRP | S_IXOTH)) == 0)
+            fts_set(tree, entry, FTS_SKIP);
+        else if (entry->fts_info == FTS_F &&
+                 (entry->fts_statp->st_mode & (S_IRGRP | S_IROTH)) != 0 &&
+                 holds_secret(lab, entry->fts_accpath))
+            exposed = memory_copy_text(entry->fts_path);
+    }
+    if (tree != NULL)
+        fts_close(tree);
+    return exposed;
+}
+
+char *lab_find_exposed(const struct lab *lab) {
+    char *exposed = NULL;
+    for (size_t i = 0; i < lab->devices_len && exposed == NULL; i++)
+        exposed = find_exposed_below(lab, lab->devices[i]->folder);
+    return exposed;
 }
 
 const char *lab_fault(const struct lab *lab) {

@@ -22,9 +22,10 @@ struct lab {
     char url[48];
     struct host host;
     struct canary canary;
-    cJSON *pushed; /* for guests */
-    cJSON *proofs; /* for guests */
-    cJSON *plains; /* "DOC ID" to plaintext, base64url */
+    struct canary secrets; /* the documents' alone */
+    cJSON *pushed;         /* for guests */
+    cJSON *proofs;         /* for guests */
+    cJSON *plains;         /* "DOC ID" to plaintext, base64url */
     struct driver *devices[LAB_DEVICES_MAX];
     size_t devices_len;
     unsigned devices_made;
@@ -54,6 +55,9 @@ nfds_t lab_poll(const struct lab *lab, struct pollfd *fds);
 void lab_service(struct lab *lab);
 /* What a device told in its log that must not be told, borrowed; NULL when nothing. */
 const char *lab_find_leak(const struct lab *lab);
+/* A file, below the folder of a device, that other users can open and that holds a document secret;
+ * free() it. NULL when there is none. */
+char *lab_find_exposed(const struct lab *lab);
 /* How a device broke the contract, borrowed; NULL when none did. */
 const char *lab_fault(const struct lab *lab);
 

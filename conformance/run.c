@@ -370,8 +370,14 @@ static bool wait_and_move(struct run *run) {
     return true;
 }
 
-static void search_logs(struct run *run) {
+/* What clients left behind: nobody else may read secrets in it. */
+static void search_remains(struct run *run) {
     const char *leak = run->lab != NULL ? lab_find_leak(run->lab) : NULL;
+    char *exposed = run->lab != NULL ? lab_find_exposed(run->lab) : NULL;
+    if (exposed != NULL)
+        run_fail(run, "ASP-SEC-1", "other users can read a file with the document secret: %s",
+                 exposed);
+    free(exposed);
     if (leak != NULL)
         run_fail(run, "ASP-SEC-2", "the client wrote to its log what must never be there: %s",
                  leak);
@@ -386,7 +392,7 @@ static void play(struct run *run) {
     if (progress == STEP_DONE && !find_fault(run) && !find_contradiction(run) &&
         run->verdict.checks == 0)
         run_broken(run, "the scenario checked nothing");
-    search_logs(run);
+    search_remains(run);
 }
 
 static void add_evidence(struct run *run) {

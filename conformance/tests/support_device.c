@@ -581,7 +581,8 @@ int device_drive(char *const arguments[4]) {
     struct bytes input = {0};
     uint8_t secret[DOCUMENT_SECRET_BYTES];
     const char *url = arguments[3] + strlen("ws://");
-    mkdir(arguments[1], 0700);
+    bool is_open = has_fault(&device, "leaves-the-secret-open");
+    mkdir(arguments[1], is_open ? 0755 : 0700);
     signal(SIGPIPE, SIG_IGN);
     device.path = memory_format("%s/state.json", arguments[1]);
     snprintf(device.authority, sizeof device.authority, "%.*s", (int)strcspn(url, "/"), url);
@@ -593,6 +594,8 @@ int device_drive(char *const arguments[4]) {
     free(doc);
     entropy_init(&device.entropy, randombytes_random(), "device");
     load(&device);
+    if (is_open)
+        put(device.state, "key", cJSON_CreateString(device.key));
     if (has_fault(&device, "logs-the-secret"))
         fprintf(stderr, "opened with %s\n", device.key);
     cJSON *ready = event("ready");

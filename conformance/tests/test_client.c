@@ -101,6 +101,7 @@ static const struct {
     {"tells-the-secret", "resume/first-sync", "[ASP-KEY-4]"},
     {"tells-plaintext", "resume/first-sync", "[ASP-KEY-4]"},
     {"logs-the-secret", "resume/first-sync", "[ASP-SEC-2]"},
+    {"leaves-the-secret-open", "resume/first-sync", "[ASP-SEC-1]"},
     {"signs-another-authority", "resume/first-sync", "[ASP-WS-37]"},
     {"seals-anew", "resume/server-wiped", "FAIL"},
     {"compares-all-it-holds", "resume/offline-edits", "[ASP-CLI-13]"},
