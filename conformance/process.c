@@ -2,9 +2,11 @@
 
 #include "conformance/memory.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 char *process_fill_in(const char *template, const char *name, const char *value) {
     struct bytes out = {0};
@@ -23,6 +25,33 @@ bool process_takes(const char *template, const char *name) {
     bool takes = strstr(template, place) != NULL;
     free(place);
     return takes;
+}
+
+bool process_write(int fd, const void *bytes, size_t len) {
+    for (size_t at = 0; at < len;) {
+        ssize_t put = write(fd, (const char *)bytes + at, len - at);
+        if (put <= 0)
+            return false;
+        at += (size_t)put;
+    }
+    return true;
+}
+
+static volatile sig_atomic_t interrupted;
+
+static void note_signal(int signal) {
+    interrupted = signal;
+}
+
+void process_catch_signals(void) {
+    const struct sigaction action = {.sa_handler = note_signal};
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+int process_interrupted(void) {
+    return interrupted;
 }
 
 char *process_describe_end(int status) {

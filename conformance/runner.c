@@ -53,12 +53,6 @@ struct runner {
     bool ended;    /* start no more */
 };
 
-static volatile sig_atomic_t interrupted;
-
-static void note_signal(int sig) {
-    interrupted = sig;
-}
-
 static struct verdict plain_verdict(enum verdict_status status, char *message) {
     return (struct verdict){.status = status, .message = message};
 }
@@ -116,17 +110,11 @@ static _Noreturn void run_in_child(const struct runner *runner, size_t index, in
     struct verdict verdict = judge(runner, index);
     cJSON *json = verdict_to_json(&verdict);
     char *text = json_write(json);
-    size_t len = strlen(text);
-    for (size_t at = 0; at < len;) {
-        ssize_t put = write(out, text + at, len - at);
-        if (put <= 0)
-            _exit(1);
-        at += (size_t)put;
-    }
+    bool ok = process_write(out, text, strlen(text));
     free(text);
     cJSON_Delete(json);
     verdict_fini(&verdict);
-    _exit(0);
+    _exit(ok ? 0 : 1);
 }
 
 /* ---- The server ------------------------------------------------------------------------------ */
@@ -337,7 +325,7 @@ static void await_jobs(struct runner *runner) {
 }
 
 static void run_all(struct runner *runner) {
-    while (interrupted == 0) {
+    while (process_interrupted() == 0) {
         if (runner->doubtful && !runner->ended)
             ensure_alive(runner);
         while (!runner->ended && !runner->doubtful && runner->next < runner->len &&
@@ -369,13 +357,6 @@ static size_t tell_rest(struct runner *runner) {
     return skipped;
 }
 
-static void catch_signals(void) {
-    const struct sigaction action = {.sa_handler = note_signal};
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-    signal(SIGPIPE, SIG_IGN);
-}
-
 /* What stands in the way before anything has run. */
 static bool prepare(struct runner *runner) {
     struct options *options = runner->options;
@@ -405,7 +386,7 @@ int runner_run(const struct catalog *catalog, const struct spec *spec, struct op
                             .options = options,
                             .len = catalog->len * (size_t)options->repeat};
     int64_t start_us = clock_now_us();
-    catch_signals();
+    process_catch_signals();
     report_begin(&runner.report, options, spec, program, catalog->len);
     for (size_t i = 0; i < catalog->faults_len; i++) {
         report_trouble(&runner.report, "ERROR       %s", catalog->faults[i]);
@@ -425,5 +406,5 @@ int runner_run(const struct catalog *catalog, const struct spec *spec, struct op
     free(runner.folder);
     free(runner.verdicts);
     free(runner.done);
-    return interrupted != 0 ? 3 : status;
+    return process_interrupted() != 0 ? 3 : status;
 }

@@ -4,6 +4,7 @@
 #include "conformance/file.h"
 #include "conformance/json_write.h"
 #include "conformance/memory.h"
+#include "conformance/process.h"
 #include "conformance/report.h"
 #include "conformance/shrink.h"
 
@@ -48,12 +49,6 @@ struct storm {
     struct verdict failure; /* `message` NULL: none */
 };
 
-static volatile sig_atomic_t interrupted;
-
-static void note_signal(int signal) {
-    interrupted = signal;
-}
-
 static uint64_t seed_of(const struct storm *storm, unsigned round) {
     return storm->setting.options->seed + (uint64_t)round * SEEDS_A_ROUND;
 }
@@ -67,12 +62,10 @@ static bool tell(int fd, unsigned round, unsigned operations, const struct verdi
     char *text = json_write(line);
     size_t len = strlen(text);
     text[len++] = '\n'; /* in place of its end */
-    size_t at = 0;
-    for (ssize_t put = 1; at < len && put > 0; at += put > 0 ? (size_t)put : 0)
-        put = write(fd, text + at, len - at);
+    bool ok = process_write(fd, text, len);
     free(text);
     cJSON_Delete(line);
-    return at == len;
+    return ok;
 }
 
 /* In the child. */
@@ -160,7 +153,7 @@ static void read_worker(struct storm *storm, struct worker *worker) {
 
 static bool has_enough(const struct storm *storm) {
     uint64_t wanted = storm->setting.options->operations;
-    return (wanted > 0 && storm->operations >= wanted) || interrupted != 0 ||
+    return (wanted > 0 && storm->operations >= wanted) || process_interrupted() != 0 ||
            (storm->deadline_us > 0 && clock_left_ms(storm->deadline_us) == 0);
 }
 
@@ -264,7 +257,7 @@ static int report_end_of(const struct storm *storm) {
     if (storm->failure.message != NULL || storm->operations == 0)
         return STATUS_HARNESS;
     puts("no violation");
-    return interrupted != 0 ? STATUS_HARNESS : STATUS_GREEN;
+    return process_interrupted() != 0 ? STATUS_HARNESS : STATUS_GREEN;
 }
 
 /* A server of ours tells more when it is started. */
@@ -284,13 +277,6 @@ static bool is_there(const struct options *options) {
     return ok;
 }
 
-static void catch_signals(void) {
-    const struct sigaction action = {.sa_handler = note_signal};
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-    signal(SIGPIPE, SIG_IGN);
-}
-
 int storm_run(const struct options *options, const struct spec *spec, struct schema_set *schemas,
               const char *program) {
     struct storm *storm = memory_take(sizeof *storm);
@@ -299,7 +285,7 @@ int storm_run(const struct options *options, const struct spec *spec, struct sch
     storm->start_us = clock_now_us();
     if (options->time_ms > 0)
         storm->deadline_us = storm->start_us + (int64_t)options->time_ms * 1000;
-    catch_signals();
+    process_catch_signals();
     printf("athena-conform %s: a storm of %d clients on %d documents, seed %llu, server %s\n",
            ATHENA_VERSION, options->clients, options->documents, (unsigned long long)options->seed,
            target_name(&options->target));
