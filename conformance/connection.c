@@ -42,11 +42,11 @@ struct connection *connection_open(const char *name, const struct stream_address
     return connection;
 }
 
-struct connection *connection_accept(const char *name, int fd, const char *refusal,
+struct connection *connection_accept(const char *name, struct stream *stream, const char *refusal,
                                      struct guest *guest, const struct canary *canary,
                                      const struct spec *spec, struct transcript *transcript) {
     struct connection *connection =
-        new_connection(name, stream_adopt(fd), endpoint_new_server(), spec, transcript);
+        new_connection(name, stream, endpoint_new_server(), spec, transcript);
     connection->guest = guest;
     connection->canary = canary;
     if (refusal != NULL)

@@ -51,9 +51,9 @@ struct connection {
 struct connection *connection_open(const char *name, const struct stream_address *address,
                                    const struct handshake_request *request, const struct spec *spec,
                                    struct transcript *transcript, struct entropy *entropy);
-/* Wraps a connected socket of a client and answers its handshake, with `refusal` if that is not
- * NULL. Takes the guest over, borrows the canary. */
-struct connection *connection_accept(const char *name, int fd, const char *refusal,
+/* Takes the stream of a client over and answers its handshake, with `refusal` if that is not
+ * NULL. Takes the guest over, too, borrows the canary. */
+struct connection *connection_accept(const char *name, struct stream *stream, const char *refusal,
                                      struct guest *guest, const struct canary *canary,
                                      const struct spec *spec, struct transcript *transcript);
 void connection_free(struct connection *connection);

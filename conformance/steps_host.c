@@ -52,10 +52,13 @@ static enum progress take_client(struct run *run, struct frame *frame) {
         return run_wait_for(run, "a connection from the client");
     if (fd < 0)
         return run_broken(run, "accept: %s", strerror(errno));
+    struct stream *stream = step_flag(frame, "tls") ? stream_adopt_untrusted(fd) : stream_adopt(fd);
+    if (stream == NULL)
+        return run_broken(run, "no certificate can be made");
     struct guest *guest = memory_take(sizeof *guest);
     guest_init(guest, run->lab->authority, run->lab->pushed, run->lab->proofs);
     struct connection *connection =
-        connection_accept(step_text(frame, "accept"), fd, answer, guest, &run->lab->canary,
+        connection_accept(step_text(frame, "accept"), stream, answer, guest, &run->lab->canary,
                           run->spec, &run->transcript);
     if (step_text(frame, "selects") != NULL)
         endpoint_select(connection->endpoint, step_text(frame, "selects"));
@@ -66,7 +69,8 @@ static enum progress take_client(struct run *run, struct frame *frame) {
 
 /* {"accept": "c1"}: the client's next connection, its handshake, and an honest welcome but for the
  * members of "welcome"; false sends none. "http" refuses it with this text;
- * "selects" is a wrong subprotocol to select, empty for none. */
+ * "selects" is a wrong subprotocol to select, empty for none; "tls": true speaks TLS with a
+ * certificate that nobody has reason to trust. */
 static enum progress step_accept(struct run *run, struct task *task, struct frame *frame) {
     (void)task;
     if (run->lab == NULL)

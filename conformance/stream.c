@@ -10,6 +10,7 @@
 #include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <openssl/x509v3.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -176,6 +177,55 @@ struct stream *stream_adopt(int fd) {
     fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     return stream;
+}
+
+/* Self-signed, made for the occasion; NULL when OpenSSL fails. */
+static X509 *make_certificate(EVP_PKEY *key) {
+    enum { VALID_S = 86400 };
+    X509 *certificate = X509_new();
+    X509_EXTENSION *host = X509V3_EXT_conf_nid(NULL, NULL, NID_subject_alt_name, "IP:127.0.0.1");
+    bool ok = certificate != NULL && host != NULL && X509_set_version(certificate, 2) == 1 &&
+              X509_gmtime_adj(X509_getm_notBefore(certificate), -VALID_S) != NULL &&
+              X509_gmtime_adj(X509_getm_notAfter(certificate), VALID_S) != NULL &&
+              X509_set_pubkey(certificate, key) == 1 && X509_add_ext(certificate, host, -1) == 1 &&
+              X509_sign(certificate, key, EVP_sha256()) > 0;
+    X509_EXTENSION_free(host);
+    if (ok)
+        return certificate;
+    X509_free(certificate);
+    return NULL;
+}
+
+static SSL *new_untrusted_server(int fd) {
+    SSL_CTX *context = SSL_CTX_new(TLS_server_method());
+    EVP_PKEY *key = EVP_EC_gen("P-256");
+    X509 *certificate = key != NULL ? make_certificate(key) : NULL;
+    SSL *tls = NULL;
+    if (context != NULL && certificate != NULL) {
+        SSL_CTX_set_mode(context,
+                         SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+        if (SSL_CTX_use_certificate(context, certificate) == 1 &&
+            SSL_CTX_use_PrivateKey(context, key) == 1)
+            tls = SSL_new(context);
+    }
+    if (tls != NULL) {
+        SSL_set_fd(tls, fd);
+        SSL_set_accept_state(tls);
+    }
+    X509_free(certificate);
+    EVP_PKEY_free(key);
+    SSL_CTX_free(context);
+    return tls;
+}
+
+struct stream *stream_adopt_untrusted(int fd) {
+    struct stream *stream = stream_adopt(fd);
+    stream->tls = new_untrusted_server(fd);
+    stream->kind = &tls_kind;
+    if (stream->tls != NULL)
+        return stream;
+    stream_free(stream, false);
+    return NULL;
 }
 
 static int start_connect(const struct sockaddr *to, socklen_t to_len, int flags,

@@ -44,6 +44,9 @@ struct stream *stream_connect(const struct stream_address *address);
 int stream_listen(uint16_t *port);
 /* Wraps a connected socket, which the stream then owns. */
 struct stream *stream_adopt(int fd);
+/* The same as the server of TLS, with a certificate for 127.0.0.1 that nobody has reason to trust.
+ * NULL with the socket closed when OpenSSL fails. */
+struct stream *stream_adopt_untrusted(int fd);
 /* Bytes moved (> 0) or an enum stream_result. */
 ssize_t stream_read(struct stream *stream, void *out, size_t capacity);
 ssize_t stream_write(struct stream *stream, const void *bytes, size_t len);
