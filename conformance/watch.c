@@ -1,5 +1,7 @@
 #include "conformance/watch.h"
 
+#include "conformance/base64url.h"
+#include "conformance/document.h"
 #include "conformance/memory.h"
 
 #include <search.h>
@@ -168,9 +170,10 @@ static const char *check_changed(struct watch *watch, const cJSON *message,
     return NULL;
 }
 
-/* Where the request names one; an error may name none, since that may be no document id. */
+/* Where the request names a document; an error may name none. */
 static bool names_its_doc(const cJSON *request, const cJSON *reply) {
-    return !cJSON_HasObjectItem(request, "doc") ||
+    uint8_t id[DOCUMENT_ID_BYTES];
+    return !base64url_decode_exactly(text_of(request, "doc"), id, sizeof id) ||
            (is_type(reply, "error") && !cJSON_HasObjectItem(reply, "doc")) ||
            strcmp(text_of(reply, "doc"), text_of(request, "doc")) == 0;
 }
