@@ -70,8 +70,8 @@ static bool tell(int fd, unsigned round, unsigned operations, const struct verdi
 
 /* In the child. */
 static _Noreturn void work(const struct storm *storm, unsigned first, unsigned step, int fd) {
-    signal(SIGINT, SIG_DFL);
-    signal(SIGTERM, SIG_DFL);
+    signal(SIGINT, SIG_IGN); /* it leaves nothing behind: it ends after its round */
+    signal(SIGTERM, SIG_IGN);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     for (unsigned round = first;; round += step) {
         unsigned operations = 0;
@@ -89,8 +89,12 @@ static _Noreturn void work(const struct storm *storm, unsigned first, unsigned s
 static bool start_worker(struct storm *storm, unsigned number, unsigned of) {
     int ends[2];
     pid_t pid = pipe2(ends, O_CLOEXEC) == 0 ? fork() : -1;
-    if (pid == 0)
+    if (pid == 0) {
+        close(ends[0]);
+        for (unsigned i = 0; i < storm->workers_len; i++)
+            close(storm->workers[i].fd);
         work(storm, number, of, ends[1]);
+    }
     if (pid < 0)
         return false;
     close(ends[1]);
@@ -98,11 +102,12 @@ static bool start_worker(struct storm *storm, unsigned number, unsigned of) {
     return true;
 }
 
+/* A worker whose words nobody reads ends after its round. */
 static void stop_workers(struct storm *storm) {
-    for (unsigned i = 0; i < storm->workers_len; i++) {
-        kill(storm->workers[i].pid, SIGKILL);
-        waitpid(storm->workers[i].pid, NULL, 0);
+    for (unsigned i = 0; i < storm->workers_len; i++)
         close(storm->workers[i].fd);
+    for (unsigned i = 0; i < storm->workers_len; i++) {
+        waitpid(storm->workers[i].pid, NULL, 0);
         bytes_fini(&storm->workers[i].text);
     }
     storm->workers_len = 0;
