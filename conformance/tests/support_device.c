@@ -6,6 +6,7 @@
 #include "conformance/file.h"
 #include "conformance/json_write.h"
 #include "conformance/stream.h"
+#include "conformance/tests/support_envelope.h"
 
 #include <cjson/cJSON.h>
 #include <fcntl.h>
@@ -18,7 +19,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { UUID_TEXT_BYTES = 37, HEAD_BYTES = 25, TAG_BYTES = 16, READ_BYTES = 65536 };
+enum { UUID_TEXT_BYTES = 37, READ_BYTES = 65536 };
 
 struct device {
     const char *fault;
@@ -129,51 +130,6 @@ static void come_in_sync(struct device *device) {
 
 /* ---- Changes --------------------------------------------------------------------------------- */
 
-static char *seal(const struct device *device, const char *id, const char *plain,
-                  enum document_flaw flaw) {
-    struct bytes bytes = {0};
-    struct bytes sealed = {0};
-    base64url_decode(plain, &bytes);
-    document_seal_flawed(&device->keys, id, bytes.at, bytes.len, flaw, &sealed);
-    char *text = base64url_encode(sealed.at, sealed.len);
-    bytes_fini(&bytes);
-    bytes_fini(&sealed);
-    return text;
-}
-
-/* The plaintext; NULL when the envelope is not the one that sealing makes. */
-static char *open_envelope(const struct device *device, const char *id, const char *data) {
-    static const char label[] = "athena-sync/1 change";
-    struct bytes envelope = {0};
-    struct bytes binding = {0};
-    unsigned long long len = 0;
-    char *plain = NULL;
-    base64url_decode(data, &envelope);
-    bytes_append(&binding, label, sizeof label);
-    bytes_append(&binding, envelope.at, 1);
-    bytes_append(&binding, device->keys.id, sizeof device->keys.id);
-    bytes_append(&binding, id, strlen(id));
-    uint8_t *padded = memory_take(envelope.len);
-    if (envelope.len > HEAD_BYTES + TAG_BYTES && envelope.at[0] == 1 &&
-        crypto_aead_xchacha20poly1305_ietf_decrypt(
-            padded, &len, NULL, envelope.at + HEAD_BYTES, envelope.len - HEAD_BYTES, binding.at,
-            binding.len, envelope.at + 1, device->keys.content_key) == 0) {
-        while (len > 0 && padded[len - 1] == 0)
-            len--;
-        plain = base64url_encode(padded, len > 0 ? len - 1 : 0);
-    }
-    char *again = plain != NULL ? seal(device, id, plain, DOCUMENT_SOUND) : memory_copy_text("");
-    if (strcmp(again, data) != 0 && !has_fault(device, "takes-any-nonce")) {
-        free(plain);
-        plain = NULL;
-    }
-    free(again);
-    free(padded);
-    bytes_fini(&envelope);
-    bytes_fini(&binding);
-    return plain;
-}
-
 static void take_change(struct device *device, const cJSON *change) {
     const char *id = text_of(change, "id");
     const char *data = text_of(change, "data");
@@ -184,7 +140,7 @@ static void take_change(struct device *device, const cJSON *change) {
             say_about("conflict", id);
         return;
     }
-    char *plain = open_envelope(device, id, data);
+    char *plain = envelope_open(&device->keys, id, data, has_fault(device, "takes-any-nonce"));
     if (plain == NULL) {
         put(part(device, "bad"), id, cJSON_CreateString(data));
         say_about("quarantined", id);
@@ -250,8 +206,8 @@ static void send_list(struct device *device, const char *after) {
 static cJSON *entry(const struct device *device, const char *id, const cJSON *change) {
     cJSON *sent = cJSON_CreateObject();
     bool is_other = has_fault(device, "seals-anew");
-    char *data = seal(device, id, text_of(change, "plain"),
-                      is_other ? DOCUMENT_OTHER_NONCE : DOCUMENT_SOUND);
+    char *data = envelope_seal(&device->keys, id, text_of(change, "plain"),
+                               is_other ? DOCUMENT_OTHER_NONCE : DOCUMENT_SOUND);
     cJSON_AddStringToObject(sent, "id", id);
     cJSON_AddStringToObject(sent, "data", data);
     if (has_fault(device, "tells-plaintext")) {
@@ -477,7 +433,7 @@ static void add(struct device *device, const cJSON *command) {
     cJSON *ids = cJSON_AddArrayToObject(line, "ids");
     cJSON_ArrayForEach(addition, cJSON_GetObjectItem(command, "changes")) {
         char *id = make_id(device, text_of(addition, "actor"));
-        char *data = seal(device, id, text_of(addition, "data"), DOCUMENT_SOUND);
+        char *data = envelope_seal(&device->keys, id, text_of(addition, "data"), DOCUMENT_SOUND);
         cJSON *change = cJSON_CreateObject();
         cJSON_AddStringToObject(change, "data", data);
         cJSON_AddStringToObject(change, "plain", text_of(addition, "data"));
