@@ -12,6 +12,9 @@ enum {
     ABANDONED_MAX = 40,
     EVENT_OPERATIONS_MAX = 5,
     PLAN_OPERATIONS_MAX = PLAN_OPERATIONS + EVENT_OPERATIONS_MAX,
+    /* Numbers of requests that the engine does not choose itself. */
+    SEND_REQ = 4000000,
+    PIPELINE_REQ = 5000000,
 };
 
 /* What a client has at some place of a plan. */
@@ -40,9 +43,9 @@ static const struct {
     enum plan_kind kind;
     unsigned weight;
 } HABITS[] = {
-    {PLAN_PUSH, 50},    {PLAN_REPEAT, 10},   {PLAN_CONFLICT, 4}, {PLAN_LIST, 8},
-    {PLAN_GET, 10},     {PLAN_STALE, 3},     {PLAN_CLOSE, 3},    {PLAN_LEAVE, 5},
-    {PLAN_CUT_PUSH, 4}, {PLAN_HALF_OPEN, 1}, {PLAN_PAUSE, 2},
+    {PLAN_PUSH, 46}, {PLAN_PIPELINE, 4}, {PLAN_REPEAT, 10},   {PLAN_CONFLICT, 4},
+    {PLAN_LIST, 8},  {PLAN_GET, 10},     {PLAN_STALE, 3},     {PLAN_CLOSE, 3},
+    {PLAN_LEAVE, 5}, {PLAN_CUT_PUSH, 4}, {PLAN_HALF_OPEN, 1}, {PLAN_PAUSE, 2},
 };
 
 static enum plan_kind choose_kind(struct entropy *entropy) {
@@ -64,8 +67,8 @@ struct making {
 };
 
 static bool makes_changes(const struct plan_operation *operation) {
-    return operation->kind == PLAN_PUSH || operation->kind == PLAN_CUT_PUSH ||
-           operation->kind == PLAN_SEND;
+    return operation->kind == PLAN_PUSH || operation->kind == PLAN_PIPELINE ||
+           operation->kind == PLAN_CUT_PUSH || operation->kind == PLAN_SEND;
 }
 
 /* Chooses an earlier operation that pushes something; its own, if there is none. */
@@ -232,12 +235,38 @@ static void write_push(const struct plan_operation *operation, const char *chang
                changes, index, operation->document, operation->client);
 }
 
-/* Without waiting for the answer: the connection has to end. */
-static void write_send(const struct plan_operation *operation, cJSON *steps) {
+static void write_send(const struct plan_operation *operation, unsigned req, cJSON *steps) {
     write_step(steps,
-               "{\"send\": {\"type\": \"push\", \"req\": 4000000, \"doc\": \"$d%u.id\", "
+               "{\"send\": {\"type\": \"push\", \"req\": %u, \"doc\": \"$d%u.id\", "
                "\"changes\": \"$x%u\"}, \"on\": \"c%u\"}",
-               operation->document, operation->of, operation->client);
+               req, operation->document, operation->of, operation->client);
+}
+
+/* The replies come in the order of the requests, and the second sees what the first did. */
+static void write_pipeline(const struct plan_operation *operation, cJSON *steps) {
+    unsigned d = operation->document;
+    unsigned c = operation->client;
+    unsigned push = PIPELINE_REQ + 2 * operation->index;
+    bool lists = operation->how == 0;
+    write_send(operation, push, steps);
+    if (lists)
+        write_step(steps,
+                   "{\"send\": {\"type\": \"list\", \"req\": %u, \"doc\": \"$d%u.id\"}, "
+                   "\"on\": \"c%u\"}",
+                   push + 1, d, c);
+    else
+        write_step(steps,
+                   "{\"send\": {\"type\": \"get\", \"req\": %u, \"doc\": \"$d%u.id\", \"ids\": "
+                   "{\"$ids\": \"$x%u\"}}, \"on\": \"c%u\"}",
+                   push + 1, d, operation->of, c);
+    write_step(steps,
+               "{\"expect\": {\"type\": \"pushed\", \"req\": %u}, \"on\": \"c%u\", "
+               "\"requirement\": \"ASP-MSG-18\"}",
+               push, c);
+    write_step(steps,
+               "{\"expect\": {\"type\": \"%s\", \"req\": %u%s}, \"on\": \"c%u\", "
+               "\"requirement\": \"ASP-MSG-17\"}",
+               lists ? "listed" : "got", push + 1, lists ? "" : ", \"missing\": []", c);
 }
 
 static bool write_open(struct writing *writing, const struct plan_operation *operation,
@@ -307,8 +336,11 @@ static void write_request(struct writing *writing, const struct plan_operation *
     if (names_changes)
         make_changes(writing, operation);
     switch (operation->kind) {
+    case PLAN_PIPELINE:
+        write_pipeline(operation, steps);
+        break;
     case PLAN_CUT_PUSH:
-        write_send(operation, steps);
+        write_send(operation, SEND_REQ, steps);
         write_end(writing, operation, steps);
         break;
     case PLAN_CONFLICT:
@@ -430,7 +462,7 @@ static bool write_cut_off(struct writing *writing, const struct plan_operation *
     if (!client->is_connected || client->is_paused || !client->has_open[operation->document])
         return false;
     make_changes(writing, operation);
-    write_send(operation, writing->steps);
+    write_send(operation, SEND_REQ, writing->steps);
     forget_connection(client);
     return true;
 }

@@ -26,6 +26,7 @@ enum plan_kind {
     PLAN_CONNECT,
     PLAN_OPEN,      /* and list from its cursor on */
     PLAN_PUSH,      /* fresh changes */
+    PLAN_PIPELINE,  /* the same, and gets or lists before the reply has come */
     PLAN_REPEAT,    /* pushes what another operation pushes, too */
     PLAN_CONFLICT,  /* an id of another operation, with other bytes */
     PLAN_LIST,      /* all, in pages */
@@ -44,7 +45,6 @@ enum plan_kind {
     PLAN_SAVE,    /* a copy of the data, at rest */
     PLAN_RESTORE, /* kill, and start with the copy */
     PLAN_SETTLE,  /* all agree */
-    PLAN_KINDS,
 };
 
 struct plan_operation {

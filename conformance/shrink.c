@@ -88,15 +88,19 @@ static void go_one_by_one(struct attempt *attempt) {
     accept(attempt, &candidate);
 }
 
+static void push_instead(struct attempt *attempt, enum plan_kind kind) {
+    struct plan candidate = plan_copy(&attempt->result->plan);
+    for (size_t i = 0; i < candidate.len; i++)
+        if (candidate.operations[i].kind == kind)
+            candidate.operations[i].kind = PLAN_PUSH;
+    accept(attempt, &candidate);
+}
+
 /* Whether a push that was cut off is stored is a matter of luck; one that is answered is. */
 static void await_answers(struct attempt *attempt) {
-    struct plan candidate = plan_copy(&attempt->result->plan);
-    for (size_t i = 0; i < candidate.len; i++) {
-        enum plan_kind kind = candidate.operations[i].kind;
-        if (kind == PLAN_SEND || kind == PLAN_CUT_PUSH)
-            candidate.operations[i].kind = PLAN_PUSH;
-    }
-    accept(attempt, &candidate);
+    push_instead(attempt, PLAN_SEND);
+    push_instead(attempt, PLAN_CUT_PUSH);
+    push_instead(attempt, PLAN_PIPELINE);
 }
 
 static void use_one_document(struct attempt *attempt) {
