@@ -134,18 +134,28 @@ function printTable({ requirements }) {
   }
 }
 
-const STYLE = 'body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:90rem;padding:0 1rem;color-scheme:light dark;background:Canvas;color:CanvasText}' +
-  'table{border-collapse:collapse;width:100%}td,th{text-align:left;vertical-align:top;padding:.3rem .6rem;border-bottom:1px solid #8886;overflow-wrap:anywhere}' +
-  'th{position:sticky;top:0;background:Canvas}.hole{color:#d33}small{opacity:.7}code{font-size:13px}'
+const STYLE = ':root{color-scheme:light dark}body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:80rem;padding:0 1rem;background:Canvas;color:CanvasText}' +
+  'section{display:grid;grid-template-columns:minmax(0,1fr) minmax(0,1fr);gap:0 2rem;padding:.8rem 0;border-top:1px solid #8886}' +
+  'section[hidden]{display:none}h2{font-size:1rem;margin:0}p{margin:0 0 .3rem}dl{display:grid;grid-template-columns:5rem minmax(0,1fr);align-content:start;gap:.1rem .75rem;margin:0}' +
+  'dt{opacity:.7}dd{margin:0;overflow-wrap:anywhere}code{font:13px/1.5 ui-monospace,monospace}.hole{color:#d33}i{opacity:.7}' +
+  'input{font:inherit;color:inherit;background:Canvas;border:1px solid #8888;border-radius:6px;padding:.35rem .6rem;margin:1rem 0;width:min(30rem,100%);box-sizing:border-box}' +
+  '@media(max-width:50rem){section{grid-template-columns:minmax(0,1fr)}dl{margin-top:.5rem}}'
+const SCRIPT = "q.oninput=()=>{for(const s of document.querySelectorAll('section'))s.hidden=!s.textContent.toLowerCase().includes(q.value.toLowerCase())}"
 const escape = (text) => text.replaceAll('&', '&amp;').replaceAll('<', '&lt;')
+const prose = (text) => escape(text).replace(/`([^`]+)`/g, '<code>$1</code>')
+
+function evidence({ server, client, code, tests, mutants, untested, uncoded }) {
+  const row = (name, list, reason) => list.length > 0 ? `<dt>${name}<dd>${list.map((item) => `<code>${escape(item)}</code>`).join(', ')}` : reason ? `<dt>${name}<dd><i>${prose(reason)}</i>` : ''
+  return row('servers', server) + row('clients', client) + row('scenarios', [], untested) + row('code', code, uncoded) + row('unit tests', tests) + row('mutants', mutants)
+}
 
 function page(result) {
-  const cell = (list, reason) => list.length > 0 ? list.map((name) => `<code>${escape(name)}</code>`).join('<br>') : `<small>${escape(reason ?? '')}</small>`
-  const rows = result.requirements.map(({ id, sentence, server, client, code, tests, mutants, untested, uncoded }) =>
-    `<tr id="${id}"><td>${id}<td>${escape(sentence)}<td>${cell(server, untested)}<td>${cell(client, untested)}<td>${cell(code, uncoded)}<td>${cell(tests)}<td>${cell(mutants)}</tr>`)
-  return `<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Athena Sync: requirements</title><style>${STYLE}</style>` +
-    `<h1>Requirements, and what shows them</h1><p>${summary(result)}.</p>${result.holes.map((hole) => `<p class="hole">${escape(hole)}</p>`).join('')}` +
-    `<table><tr><th>id<th>sentence<th>scenarios for servers<th>for clients<th>code<th>unit tests<th>mutants</tr>${rows.join('\n')}</table></html>\n`
+  const sections = result.requirements.map((requirement) =>
+    `<section id="${requirement.id}"><div><h2>${requirement.id}</h2><p>${prose(requirement.sentence)}</p></div><dl>${evidence(requirement)}</dl></section>`)
+  return '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">' +
+    `<title>Athena Sync: requirements</title><style>${STYLE}</style><h1>Requirements, and what shows them</h1><p>${summary(result)}.</p>` +
+    result.holes.map((hole) => `<p class="hole">${escape(hole)}</p>`).join('') +
+    `<input id="q" type="search" placeholder="an id, a word, a scenario, a file" aria-label="Filter">${sections.join('\n')}<script>${SCRIPT}</script></html>\n`
 }
 
 function main() {
