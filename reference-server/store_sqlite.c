@@ -1,11 +1,12 @@
 /*
  * The store on SQLite: WAL, synchronous=FULL, one connection for reading and one for writing.
  *
- *   document  one row a document: the end of its log
- *   change    the logs: (document, position) -> id, data, tag of the log up to there
- *   change_by_id  finds a change by 64 bits of a keyed hash of its id. Ids are long and random: an
- *             index of whole ids would make every commit rewrite most of its pages. The id itself
- * is compared in the row, so that two ids of one hash do no harm.
+ *   document      one row a document: the end of its log
+ *   change        the logs: (document, position) -> id, data, tag of the log up to there
+ *   change_by_id  finds a change by 64 bits of a keyed hash of its id
+ *
+ * Ids are long and random: an index of whole ids would make every commit rewrite most of its pages.
+ * The id itself is compared in the row, so that two ids of one hash do no harm.
  *
  * A lock on a file beside the database keeps other processes out: `restore` and a second server.
  * The database itself stays readable to others, for backups [ASP-LOG-7].

@@ -4,8 +4,8 @@
  * a reset, and come back; every 10 s two in five do so at once.
  *
  *   timer, 10 a second ──▶ push, end connections, stop and resume reading, tell
- *   sockets            ──▶ each connection expects the changes behind its `opened`, one after
- * another between events     ──▶ a few of those that ended come back
+ *   sockets            ──▶ each connection expects the changes behind its `opened`, in order
+ *   between events     ──▶ a few of those that ended come back
  *
  * A document has one writer, so its log is in the order of the numbers of its changes: what a
  * connection has to get next is one number.
