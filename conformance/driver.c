@@ -11,7 +11,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -72,8 +71,7 @@ static _Noreturn void run_command(const struct driver *driver, int in, int out) 
     int log = open(driver->log_path, O_WRONLY | O_CREAT | O_APPEND, 0600);
     setpgid(0, 0);
     umask(S_IWGRP | S_IWOTH); /* the usual one: what is private has to be made so */
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    signal(SIGPIPE, SIG_DFL);
+    process_restore_signals();
     if (log < 0 || dup2(in, 0) < 0 || dup2(out, 1) < 0 || dup2(log, 2) < 0)
         _exit(126);
     execl("/bin/sh", "sh", "-c", driver->command, (char *)NULL);

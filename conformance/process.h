@@ -14,6 +14,10 @@ bool process_write(int fd, const void *bytes, size_t len);
 /* From now on SIGINT and SIGTERM are noted: the signal that came, or 0. */
 void process_catch_signals(void);
 int process_interrupted(void);
+/* In a child of the harness: an interrupt is its parent's affair, whose end would be its own. */
+void process_leave_signals(void);
+/* In a child that becomes another program, which ends with the harness: signals are as usual. */
+void process_restore_signals(void);
 /* "exit status 0" or "signal 9 (Killed)", from what waitpid(2) gave; free() it. */
 char *process_describe_end(int status);
 

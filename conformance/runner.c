@@ -105,8 +105,7 @@ static struct verdict judge(const struct runner *runner, size_t index) {
 }
 
 static _Noreturn void run_in_child(const struct runner *runner, size_t index, int out) {
-    signal(SIGINT, SIG_DFL);
-    signal(SIGTERM, SIG_DFL);
+    process_leave_signals();
     struct verdict verdict = judge(runner, index);
     cJSON *json = verdict_to_json(&verdict);
     char *text = json_write(json);
@@ -338,10 +337,15 @@ static void run_all(struct runner *runner) {
     }
 }
 
+/* Interrupted: what is under way counts as not run. */
 static void stop_jobs(struct runner *runner) {
     while (runner->jobs_len > 0) {
-        kill(runner->jobs[0].pid, SIGKILL);
-        end_job(runner, 0);
+        struct job *job = &runner->jobs[--runner->jobs_len];
+        kill(job->pid, SIGKILL);
+        while (waitpid(job->pid, NULL, 0) < 0 && errno == EINTR) {
+        }
+        close(job->fd);
+        bytes_fini(&job->text);
     }
 }
 

@@ -8,12 +8,11 @@
 #include "conformance/report.h"
 #include "conformance/shrink.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -70,9 +69,7 @@ static bool tell(int fd, unsigned round, unsigned operations, const struct verdi
 
 /* In the child. */
 static _Noreturn void work(const struct storm *storm, unsigned first, unsigned step, int fd) {
-    signal(SIGINT, SIG_IGN); /* it leaves nothing behind: it ends after its round */
-    signal(SIGTERM, SIG_IGN);
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    process_leave_signals();
     for (unsigned round = first;; round += step) {
         unsigned operations = 0;
         struct plan plan = round_plan(storm->setting.options, seed_of(storm, round));
@@ -107,7 +104,8 @@ static void stop_workers(struct storm *storm) {
     for (unsigned i = 0; i < storm->workers_len; i++)
         close(storm->workers[i].fd);
     for (unsigned i = 0; i < storm->workers_len; i++) {
-        waitpid(storm->workers[i].pid, NULL, 0);
+        while (waitpid(storm->workers[i].pid, NULL, 0) < 0 && errno == EINTR) {
+        }
         bytes_fini(&storm->workers[i].text);
     }
     storm->workers_len = 0;
@@ -261,7 +259,7 @@ static int report_end_of(const struct storm *storm) {
         fprintf(stderr, "athena-conform: %s\n", storm->failure.message);
     if (storm->failure.message != NULL || storm->operations == 0)
         return STATUS_HARNESS;
-    puts("no violation");
+    puts(process_interrupted() != 0 ? "interrupted; no violation until then" : "no violation");
     return process_interrupted() != 0 ? STATUS_HARNESS : STATUS_GREEN;
 }
 
