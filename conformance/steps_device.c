@@ -86,8 +86,17 @@ static enum progress start_device(struct run *run, struct frame *frame) {
         return run_broken(run, "cannot start the driver: %s", strerror(errno));
     frame->memo = cJSON_CreateObject();
     cJSON_AddStringToObject(frame->memo, "event", "ready");
-    cJSON_AddStringToObject(frame->memo, "doc", cJSON_GetObjectItem(document, "id")->valuestring);
     return STEP_DONE;
+}
+
+static enum progress check_document(struct run *run, struct frame *frame, const cJSON *ready) {
+    const char *due =
+        cJSON_GetObjectItemCaseSensitive(run_document(run, frame, "of"), "id")->valuestring;
+    const char *doc = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(ready, "doc"));
+    if (doc != NULL && strcmp(doc, due) == 0)
+        return STEP_DONE;
+    return run_fail(run, "ASP-KEY-2", "%s is ready for the document %s; the key gives %s",
+                    step_text(frame, "device"), doc != NULL ? doc : "that it does not name", due);
 }
 
 /* It has to end by itself, with a status that tells of a wrong command line; unless it may take it,
@@ -125,11 +134,15 @@ static enum progress step_device(struct run *run, struct task *task, struct fram
     struct driver *device = lab_find_device(run->lab, step_text(frame, "device"));
     cJSON *event = driver_take_event(device, frame->memo);
     bool is_ready = event != NULL;
-    cJSON_Delete(event);
+    enum progress progress = STEP_DONE;
     if (step_flag(frame, "refuses") || step_text(frame, "may_refuse") != NULL)
-        return await_refusal(run, frame, device, is_ready);
-    return is_ready ? STEP_DONE
-                    : run_fail_if_ended(run, device, "the event ready for this document");
+        progress = await_refusal(run, frame, device, is_ready);
+    else if (is_ready)
+        progress = check_document(run, frame, event);
+    else
+        progress = run_fail_if_ended(run, device, "the event ready");
+    cJSON_Delete(event);
+    return progress;
 }
 
 /* {"kill": "phone"}: SIGKILL. */

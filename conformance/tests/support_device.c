@@ -555,7 +555,8 @@ int device_drive(char *const arguments[4]) {
     if (has_fault(&device, "logs-the-secret"))
         fprintf(stderr, "opened with %s\n", device.key);
     cJSON *ready = event("ready");
-    cJSON_AddStringToObject(ready, "doc", device.doc);
+    cJSON_AddStringToObject(ready, "doc",
+                            has_fault(&device, "derives-another-key") ? device.key : device.doc);
     say(ready);
     for (;;) {
         flush_stream(&device);

@@ -98,6 +98,7 @@ static const struct {
     const char *scenario; /* that is meant for it */
     const char *says;
 } faults[] = {
+    {"derives-another-key", "resume/first-sync", "[ASP-KEY-2]"},
     {"tells-the-secret", "resume/first-sync", "[ASP-KEY-4]"},
     {"tells-plaintext", "resume/first-sync", "[ASP-KEY-4]"},
     {"logs-the-secret", "resume/first-sync", "[ASP-SEC-2]"},
