@@ -163,7 +163,10 @@ export class Sync {
   /** A live message. Its changes are stored at once; as evidence they may have to wait. */
   async changed({ changes, cursor }) {
     const found = this.#receive(changes)
-    if (!this.#comparing) return this.#keep(found, this.#adopts ? { cursor } : {})
+    if (!this.#comparing) {
+      await this.#keep(found, this.#adopts ? { cursor } : {})
+      return this.#settled() // an own change among them is acknowledged by that
+    }
     const stored = this.#keep({ ...found, known: [] }, {}) // commits keep their order
     this.#deferred.push({ known: found.known, cursor })
     await stored
