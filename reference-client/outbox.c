@@ -6,7 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { QUOTA_RETRY_MS = 60000, REFUSED_RETRY_MS = 2000 };
+enum {
+    QUOTA_RETRY_MS = 60000,
+    REFUSED_RETRY_MS = 2000,
+    MESSAGE_BYTES_MAX = 4 * 1024 * 1024, /* of a push of several changes */
+};
 
 /* A push being put together: copies, because rows do not stay. */
 struct batch {
@@ -85,8 +89,10 @@ static bool refuse_too_large(struct session *s, const struct replica_change *cha
 /* [ASP-MSG-20] [ASP-PUSH-10] */
 static bool fits(const struct session *s, const struct batch *batch,
                  const struct replica_change *change) {
-    size_t room = s->limits.message > ATHENA_MESSAGE_FRAME_BYTES
-                      ? (size_t)s->limits.message - ATHENA_MESSAGE_FRAME_BYTES
+    uint64_t message_max =
+        s->limits.message < MESSAGE_BYTES_MAX ? s->limits.message : MESSAGE_BYTES_MAX;
+    size_t room = message_max > ATHENA_MESSAGE_FRAME_BYTES
+                      ? (size_t)message_max - ATHENA_MESSAGE_FRAME_BYTES
                       : 0;
     return batch->len == 0 ||
            batch->encoded_bytes + athena_change_encoded_len(change->id.len, change->data.len) <=

@@ -11,7 +11,7 @@
 
 enum {
     INCOMING_BYTES_MAX = 16 * 1024 * 1024, /* waiting for the session before reading pauses */
-    MESSAGE_BYTES_MAX = 256 * 1024 * 1024, /* beyond every limit a server may announce */
+    MESSAGE_BYTES_MAX = 256 * 1024 * 1024, /* what memory allows, whatever limits.message says */
     BUFFER_BYTES = 64 * 1024,
     CLOSE_TIMEOUT_US = 1000000,
 };
@@ -47,8 +47,8 @@ struct transport {
     bool is_closing;
     bool is_paused;
     uint16_t closing_with;
-    struct athena_buf message; /* fragments so far */
-    struct athena_error peer_close;
+    struct athena_buf message;   /* fragments so far */
+    struct athena_error cause;   /* why it ended */
     char certificate_fault[128]; /* "": none */
 };
 
@@ -156,8 +156,8 @@ static bool is_fault(unsigned code) {
 
 static void note_peer_close(struct transport *t, const unsigned char *payload, size_t len) {
     unsigned code = len >= 2 ? (unsigned)payload[0] << 8 | payload[1] : 1005;
-    t->peer_close.code = is_fault(code) ? ATHENA_BAD_MESSAGE : ATHENA_UNAVAILABLE;
-    snprintf(t->peer_close.text, sizeof t->peer_close.text, "the server closed with %u", code);
+    t->cause.code = is_fault(code) ? ATHENA_BAD_MESSAGE : ATHENA_UNAVAILABLE;
+    snprintf(t->cause.text, sizeof t->cause.text, "the server closed with %u", code);
 }
 
 /* [ASP-WS-10] */
@@ -190,12 +190,22 @@ static bool is_full(struct transport *t) {
     return full;
 }
 
+static int refuse_message(struct transport *t, struct lws *wsi, enum lws_close_status status,
+                          const char *why) {
+    t->cause.code = ATHENA_BAD_MESSAGE;
+    snprintf(t->cause.text, sizeof t->cause.text, "%s", why);
+    lws_close_reason(wsi, status, NULL, 0);
+    return -1;
+}
+
 /* [ASP-WS-21] [ASP-WS-50] [ASP-MSG-22] */
 static int receive(struct transport *t, struct lws *wsi, const char *bytes, size_t len) {
-    if (lws_frame_is_binary(wsi) || t->message.len + len > MESSAGE_BYTES_MAX) {
-        lws_close_reason(wsi, LWS_CLOSE_STATUS_UNACCEPTABLE_OPCODE, NULL, 0);
-        return -1;
-    }
+    if (lws_frame_is_binary(wsi))
+        return refuse_message(t, wsi, LWS_CLOSE_STATUS_UNACCEPTABLE_OPCODE,
+                              "the server sent a binary message");
+    if (t->message.len + len > MESSAGE_BYTES_MAX)
+        return refuse_message(t, wsi, LWS_CLOSE_STATUS_MESSAGE_TOO_LARGE,
+                              "the server sent a message larger than this client can hold");
     put_progress(t, TRANSPORT_RECEIVED);
     athena_buf_append(&t->message, bytes, len);
     if (t->message.failed)
@@ -274,7 +284,7 @@ static int tls_flags(const struct transport *t) {
 
 static void dial(struct transport *t) {
     const struct athena_url *url = &t->options.url;
-    t->peer_close = (struct athena_error){ATHENA_UNAVAILABLE, "", "the connection was cut"};
+    t->cause = (struct athena_error){ATHENA_UNAVAILABLE, "", "the connection was cut"};
     t->is_established = t->is_closing = t->is_paused = false;
     *t->certificate_fault = '\0';
     struct lws_client_connect_info info = {
@@ -366,7 +376,7 @@ static int on_websocket(struct lws *wsi, enum lws_callback_reasons reason, void 
         return 0;
     case LWS_CALLBACK_CLIENT_CLOSED:
     case LWS_CALLBACK_CLOSED_CLIENT_HTTP:
-        disconnected(t, t->peer_close.code, t->peer_close.text);
+        disconnected(t, t->cause.code, t->cause.text);
         return 0;
     default:
         return 0;
