@@ -3,6 +3,7 @@
 #include "reference-server/tests/support_process.h"
 
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -144,17 +145,33 @@ END_TEST
 
 /* ---- Addresses ---- */
 
+/* Containers are often without. */
+static bool has_ipv6(void) {
+    const struct sockaddr_in6 loopback = {.sin6_family = AF_INET6,
+                                          .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+    int fd = socket(AF_INET6, SOCK_STREAM, 0);
+    bool ok = fd >= 0 && bind(fd, (const struct sockaddr *)&loopback, sizeof loopback) == 0;
+    if (fd >= 0)
+        close(fd);
+    if (!ok)
+        puts("note: this machine has no IPv6, so that 127.0.0.1 stands in for it");
+    return ok;
+}
+
 START_TEST(listens_on_several_addresses) {
+    const char *const other = has_ipv6() ? "[::1]:" : "127.0.0.1:";
     char path[SUPPORT_PATH_MAX];
     char address[SUPPORT_PATH_MAX + 8];
+    char other_address[32];
     struct server server;
     struct athena_keys keys;
     support_path(path, support_folder, "socket");
     snprintf(address, sizeof address, "unix:%s", path);
+    snprintf(other_address, sizeof other_address, "%s0", other);
     support_keys(&keys, 1);
     server_start(&server,
-                 (const char *const[]){"--listen", "localhost:0", "--listen", "[::1]:0", "--listen",
-                                       address, NULL},
+                 (const char *const[]){"--listen", "localhost:0", "--listen", other_address,
+                                       "--listen", address, NULL},
                  NULL);
     char second[300];
     char third[SUPPORT_PATH_MAX + 32];
@@ -163,7 +180,8 @@ START_TEST(listens_on_several_addresses) {
     const char *const urls[] = {server.url, second + strlen("listening on "),
                                 third + strlen("listening on ")};
     ck_assert_int_eq(strncmp(urls[0], "ws://127.0.0.1:", 15), 0);
-    ck_assert_int_eq(strncmp(urls[1], "ws://[::1]:", 11), 0);
+    ck_assert_int_eq(strncmp(urls[1], "ws://", 5), 0);
+    ck_assert_int_eq(strncmp(urls[1] + 5, other, strlen(other)), 0);
     ck_assert_str_eq(urls[2], address);
     for (size_t i = 0; i < 3; i++) {
         struct client client;
