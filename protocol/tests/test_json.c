@@ -73,6 +73,7 @@ static const struct athena_text_view taken[] = {
     TEXT("{\"a\":\"\xef\xbf\xbf\xf4\x8f\xbf\xbf\"}"), /* noncharacters are no violation */
     TEXT("{\"\xef\xbb\xbf\":1}"),                     /* a byte order mark, but inside */
     TEXT("{\"a\":\"]}\\\"\",\"b\":\"[{\"}"),
+    TEXT("{\"a\":\"\\\\\",\"b\\\\\":[\"\\\\\\\\\",\"\\\\\\\"\"]}"), /* ends after even runs */
     TEXT("{\"a\":0,\"b\":9007199254740991,\"c\":[10,1000000000000000]}"),
     TEXT("{\"a\":1\n}"),
     TEXT("{\"a\":1\t,\"b\":[1 ,2\r]}"),

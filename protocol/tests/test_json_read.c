@@ -69,6 +69,38 @@ START_TEST(members_and_elements_are_read_in_order) {
 }
 END_TEST
 
+/* A quotation mark ends its string behind an even number of backslashes, and only then: in a value,
+ * in a name, and inside what is passed over. */
+START_TEST(backslashes_before_the_end_are_counted) {
+    static const char *const strings[] = {"\"\\\\\"", "\"\\\\\\\\\"", "\"\\\"\"", "\"a\\\\\\\"\"",
+                                          "\"\\\"\\\\\""};
+    for (size_t i = 0; i < sizeof strings / sizeof *strings; i++) {
+        struct athena_buf json = {0};
+        append(&json, "{");
+        append(&json, strings[i]);
+        append(&json, ":[");
+        append(&json, strings[i]);
+        append(&json, "],\"next\":\"\"}");
+        ck_assert_int_eq(athena_json_check(view(&json), NULL), ATHENA_OK);
+        struct json_reader reader = json_enter(json_root(view(&json)));
+        struct athena_text_view name;
+        struct json_value value;
+        struct json_value element;
+        ck_assert(json_next_member(&reader, &name, &value));
+        expect_span(name, strings[i]);
+        struct json_reader inner = json_enter(value);
+        ck_assert(json_next_element(&inner, &element));
+        expect_span(element.span, strings[i]);
+        ck_assert(!json_next_element(&inner, &element));
+        ck_assert(json_next_member(&reader, &name, &value));
+        expect_span(name, "\"next\"");
+        expect_span(value.span, "\"\"");
+        ck_assert(!json_next_member(&reader, &name, &value));
+        athena_buf_fini(&json);
+    }
+}
+END_TEST
+
 START_TEST(names_equal_after_escapes_only) {
     static const struct {
         struct athena_text_view quoted;
@@ -136,6 +168,7 @@ END_TEST
 int main(void) {
     TCase *all = tcase_create("all");
     tcase_add_test(all, members_and_elements_are_read_in_order);
+    tcase_add_test(all, backslashes_before_the_end_are_counted);
     tcase_add_test(all, names_equal_after_escapes_only);
     tcase_add_test(all, escapes_become_their_characters);
     tcase_add_test(all, written_strings_are_strict_and_read_back);
