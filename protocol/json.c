@@ -11,10 +11,16 @@
 #include <stdio.h>
 #include <string.h>
 
+struct member_name {
+    struct athena_text_view quoted;
+    bool is_plain; /* no escape in it */
+};
+
 struct frame {
     bool is_object;
-    size_t count;                                           /* members or elements so far */
-    struct athena_text_view names[ATHENA_JSON_MEMBERS_MAX]; /* of an object, quoted */
+    size_t count;                                      /* members or elements so far */
+    struct member_name names[ATHENA_JSON_MEMBERS_MAX]; /* of an object, as they came */
+    uint8_t sorted[ATHENA_JSON_MEMBERS_MAX];           /* their indexes, by the names' bytes */
 };
 
 struct checker {
@@ -56,9 +62,10 @@ static void point(const struct checker *c, char *out, size_t room) {
         const struct frame *frame = &c->stack[level];
         if (frame->count == 0 || (c->in_name && level + 1 == c->depth))
             break;
-        size_t step = frame->is_object
-                          ? append_name(out + used, room - used - 1, frame->names[frame->count - 1])
-                          : (size_t)snprintf(out + used, room - used, "/%zu", frame->count - 1);
+        size_t step =
+            frame->is_object
+                ? append_name(out + used, room - used - 1, frame->names[frame->count - 1].quoted)
+                : (size_t)snprintf(out + used, room - used, "/%zu", frame->count - 1);
         if (step == 0)
             break;
         used += step;
@@ -233,27 +240,64 @@ struct name_bytes {
     size_t used;
 };
 
+static struct name_bytes bytes_of(const struct member_name *name) {
+    struct athena_text_view quoted = name->quoted;
+    return (struct name_bytes){.at = quoted.at + 1, .end = quoted.at + quoted.len - 1};
+}
+
 static int next_byte(struct name_bytes *name) {
     if (name->used == name->len) {
         if (name->at == name->end)
             return -1;
+        if (*name->at != '\\')
+            return (unsigned char)*name->at++;
         name->len = json_unescape_one(name->character, &name->at);
         name->used = 0;
     }
     return (unsigned char)name->character[name->used++];
 }
 
-static bool same_name(struct athena_text_view a, struct athena_text_view b) {
-    if (!memchr(a.at, '\\', a.len) && !memchr(b.at, '\\', b.len))
-        return a.len == b.len && memcmp(a.at, b.at, a.len) == 0;
-    struct name_bytes in_a = {.at = a.at + 1, .end = a.at + a.len - 1};
-    struct name_bytes in_b = {.at = b.at + 1, .end = b.at + b.len - 1};
-    int byte;
+/* Below 0, 0 or above as `a` stands before, at or behind `b` in the order of their bytes, escapes
+ * resolved, a beginning before what goes on [ASP-JSON-7]. */
+static int compare_names(const struct member_name *a, const struct member_name *b) {
+    if (a->is_plain && b->is_plain) {
+        size_t a_len = a->quoted.len;
+        size_t b_len = b->quoted.len;
+        size_t len = (a_len < b_len ? a_len : b_len) - 1; /* without the closing mark */
+        int order = memcmp(a->quoted.at, b->quoted.at, len);
+        return order ? order : (a_len > b_len) - (a_len < b_len);
+    }
+    struct name_bytes in_a = bytes_of(a);
+    struct name_bytes in_b = bytes_of(b);
+    int byte_a;
+    int byte_b;
     do {
-        byte = next_byte(&in_a);
-        if (byte != next_byte(&in_b))
+        byte_a = next_byte(&in_a);
+        byte_b = next_byte(&in_b);
+    } while (byte_a == byte_b && byte_a >= 0);
+    return byte_a - byte_b;
+}
+
+/* Takes a name into the object; false when it has that name already. Each byte of a name is
+ * compared six times at most, whatever the others are: they are looked through in their order. */
+static bool add_name(struct frame *frame, struct athena_text_view quoted) {
+    size_t index = frame->count++;
+    struct member_name *name = &frame->names[index];
+    *name = (struct member_name){quoted, !memchr(quoted.at, '\\', quoted.len)};
+    size_t low = 0;
+    size_t high = index;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        int order = compare_names(name, &frame->names[frame->sorted[middle]]);
+        if (order == 0)
             return false;
-    } while (byte >= 0);
+        if (order < 0)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    memmove(frame->sorted + low + 1, frame->sorted + low, index - low);
+    frame->sorted[low] = (uint8_t)index;
     return true;
 }
 
@@ -267,12 +311,9 @@ static bool check_name(struct checker *c, struct frame *frame) {
     const char *start = c->at;
     if (!check_string(c))
         return false;
-    struct athena_text_view name = {start, (size_t)(c->at - start)};
-    frame->names[frame->count++] = name;
     c->in_name = false;
-    for (size_t i = 0; i + 1 < frame->count; i++)
-        if (same_name(frame->names[i], name))
-            return fault(c, "a member that is there twice");
+    if (!add_name(frame, (struct athena_text_view){start, (size_t)(c->at - start)}))
+        return fault(c, "a member that is there twice");
     skip_space(c);
     if (c->at == c->end || *c->at != ':')
         return fault(c, "a colon is expected");

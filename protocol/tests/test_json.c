@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 /* A text that may hold NULs. */
 #define TEXT(literal)                                                                              \
@@ -425,6 +426,105 @@ START_TEST(the_last_member_is_compared_with_the_first) {
 }
 END_TEST
 
+/* Names that are beginnings of each other, or sort about the quotation mark that ends them, each
+ * written in two ways: two of them are one name exactly when they stand in one line. */
+static const char *const alike[][2] = {
+    {"", ""},
+    {"a", "\\u0061"},
+    {"a ", "a\\u0020"},
+    {"a!", "\\u0061!"},
+    {"a\\\"", "a\\u0022"},
+    {"a#", "\\u0061\\u0023"},
+    {"aa", "a\\u0061"},
+    {"a\\\\", "\\u0061\\u005c"},
+    {"a\\n", "a\\u000A"},
+    {"a\\/", "a/"},
+    {"\xc3\xa9", "\\u00e9"},
+    {"\xc3\xa9!", "\\u00e9!"},
+    {"\xf0\x9f\x98\x80", "\\ud83d\\ude00"},
+};
+enum { ALIKE = sizeof alike / sizeof alike[0] };
+
+/* All of these names in an order that `seed` decides, then the one of `twice` the other way; none
+ * for ALIKE. */
+static struct athena_buf names_in_some_order(unsigned seed, size_t twice) {
+    size_t order[ALIKE];
+    for (size_t i = 0; i < ALIKE; i++) {
+        seed = seed * 1103515245u + 12345u;
+        size_t at = (seed >> 16) % (i + 1);
+        order[i] = order[at];
+        order[at] = i;
+    }
+    struct athena_buf json = {0};
+    for (size_t i = 0; i < ALIKE + (twice < ALIKE); i++) {
+        size_t name = i < ALIKE ? order[i] : twice;
+        append(&json, i ? ",\"" : "{\"");
+        append(&json, alike[name][i < ALIKE ? seed >> i & 1 : ~seed >> 16 & 1]);
+        append(&json, "\":0");
+    }
+    append(&json, "}");
+    return json;
+}
+
+START_TEST(names_are_told_apart_in_any_order) {
+    for (unsigned seed = 0; seed < 200; seed++)
+        for (size_t twice = 0; twice <= ALIKE; twice++) {
+            struct athena_buf json = names_in_some_order(seed, twice);
+            if (twice == ALIKE)
+                expect_taken(view(&json));
+            else
+                expect_refused(view(&json), NULL, "a member that is there twice");
+            athena_buf_fini(&json);
+        }
+}
+END_TEST
+
+/* 61 names of 68 kB: all of `filling` but for a number, before or behind it. */
+static struct athena_buf long_names(const char *filling, bool differ_at_once) {
+    enum { NAMES = 61, NAME_BYTES = 68000 };
+    struct athena_buf json = {0};
+    for (int i = 0; i < NAMES; i++) {
+        char number[8];
+        snprintf(number, sizeof number, "%02d", i);
+        append(&json, i ? ",\"" : "{\"");
+        append(&json, differ_at_once ? number : "\\u0030");
+        for (size_t len = 0; len < NAME_BYTES; len += strlen(filling))
+            append(&json, filling);
+        append(&json, differ_at_once ? "\\u0030" : number);
+        append(&json, "\":0");
+    }
+    append(&json, "}");
+    return json;
+}
+
+/* The least of some, since other programs run. */
+static double seconds_to_check(const struct athena_buf *json) {
+    double least = 1e9;
+    for (int i = 0; i < 3; i++) {
+        clock_t start = clock();
+        ck_assert_int_eq(athena_json_check(view(json), NULL), ATHENA_OK);
+        double seconds = (double)(clock() - start) / CLOCKS_PER_SEC;
+        least = seconds < least ? seconds : least;
+    }
+    return least;
+}
+
+/* Names that differ at their ends only cost little more than others of their size, with escapes in
+ * them, too [ASP-SEC-6]: about 10 times as much. Each compared with each is 70 to 170 times. */
+START_TEST(names_that_differ_late_are_not_costly) {
+    static const char *const fillings[] = {"a", "\\n"};
+    for (size_t i = 0; i < sizeof fillings / sizeof *fillings; i++) {
+        struct athena_buf early = long_names(fillings[i], true);
+        struct athena_buf late = long_names(fillings[i], false);
+        double least = seconds_to_check(&early);
+        double most = seconds_to_check(&late);
+        ck_assert_msg(most < 30 * least, "%s: %.4f s, not %.4f s", fillings[i], most, least);
+        athena_buf_fini(&early);
+        athena_buf_fini(&late);
+    }
+}
+END_TEST
+
 START_TEST(an_array_has_as_many_elements_as_it_likes) {
     struct athena_buf json = {0};
     append(&json, "{\"a\":[0");
@@ -477,6 +577,8 @@ int main(void) {
     tcase_add_test(all, depth_is_at_most_8);
     tcase_add_test(all, an_object_has_at_most_64_members);
     tcase_add_test(all, the_last_member_is_compared_with_the_first);
+    tcase_add_test(all, names_are_told_apart_in_any_order);
+    tcase_add_test(all, names_that_differ_late_are_not_costly);
     tcase_add_test(all, an_array_has_as_many_elements_as_it_likes);
     tcase_add_test(all, a_pointer_never_ends_inside_a_name);
     Suite *suite = suite_create("json");
