@@ -333,6 +333,11 @@ struct athena_message {
 struct athena_decoder;
 struct athena_decoder *athena_decoder_new(void); /* NULL without memory */
 void athena_decoder_free(struct athena_decoder *decoder);
+/* From now on no list of more than `entries_max` entries is kept, however short they are: they are
+ * checked and counted, and the message's `ids`, `changes`, `duplicates` or `rejected` is NULL. */
+void athena_decoder_bound(struct athena_decoder *decoder, uint64_t entries_max);
+/* Bytes that it keeps for the next message. */
+size_t athena_decoder_capacity(const struct athena_decoder *decoder);
 
 /* Decodes one message sent by `from`. Strict JSON first (ATHENA_NOT_STRICT_JSON), then type
  * (ATHENA_UNKNOWN_TYPE), then members (ATHENA_BAD_MESSAGE, error->where names the member). On these

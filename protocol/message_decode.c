@@ -25,12 +25,25 @@ struct athena_decoder {
     struct array changes;
     struct array indexes;
     struct array rejected;
+    uint64_t entries_max; /* of a list that is kept */
     struct athena_message *message;
     struct athena_error *error;
 };
 
 struct athena_decoder *athena_decoder_new(void) {
-    return calloc(1, sizeof(struct athena_decoder));
+    struct athena_decoder *decoder = calloc(1, sizeof *decoder);
+    if (decoder)
+        decoder->entries_max = UINT64_MAX;
+    return decoder;
+}
+
+void athena_decoder_bound(struct athena_decoder *decoder, uint64_t entries_max) {
+    decoder->entries_max = entries_max;
+}
+
+size_t athena_decoder_capacity(const struct athena_decoder *decoder) {
+    return decoder->bytes.capacity + decoder->ids.capacity + decoder->changes.capacity +
+           decoder->indexes.capacity + decoder->rejected.capacity;
 }
 
 void athena_decoder_free(struct athena_decoder *decoder) {
@@ -148,7 +161,13 @@ static bool take_code(struct athena_decoder *d, struct json_value value,
 
 /* ---- Arrays ---- */
 
-/* Enters an array, with room in `into` for one item of so many bytes for each element. */
+/* From the place of one entry to that of the next: 0 when there are too many to be kept, so that
+ * each is read into the same place. */
+static size_t step_of(const struct athena_decoder *d, size_t count) {
+    return count <= d->entries_max ? 1 : 0;
+}
+
+/* Enters an array, with room in `into` for items of so many bytes, as many as are kept. */
 static enum athena_code enter_array(struct athena_decoder *d, const char *name,
                                     struct json_value value, struct array *into, size_t item_bytes,
                                     size_t *count) {
@@ -159,7 +178,8 @@ static enum athena_code enter_array(struct athena_decoder *d, const char *name,
     *count = 0;
     while (json_next_element(&reader, &element))
         (*count)++;
-    return reserve(into, (*count ? *count : 1) * item_bytes) ? ATHENA_OK : no_memory(d);
+    size_t places = *count * step_of(d, *count);
+    return reserve(into, (places ? places : 1) * item_bytes) ? ATHENA_OK : no_memory(d);
 }
 
 /* [ASP-GET-5] */
@@ -170,13 +190,14 @@ static enum athena_code read_ids(struct athena_decoder *d, const char *name,
         enter_array(d, name, value, &d->ids, sizeof(struct athena_text_view), &m->ids_len);
     if (code)
         return code;
-    struct athena_text_view *ids = d->ids.at;
+    struct athena_text_view *id = d->ids.at;
+    size_t step = step_of(d, m->ids_len);
     struct json_reader reader = json_enter(value);
     struct json_value element;
-    for (size_t i = 0; json_next_element(&reader, &element); i++)
-        if (!take_text(d, element, &ids[i]) || athena_change_id_check(ids[i], NULL))
+    for (size_t i = 0; json_next_element(&reader, &element); i++, id += step)
+        if (!take_text(d, element, id) || athena_change_id_check(*id, NULL))
             return wrong_entry(d, name, i, "", "not a change id");
-    m->ids = ids;
+    m->ids = step ? d->ids.at : NULL;
     return ATHENA_OK;
 }
 
@@ -214,19 +235,20 @@ static enum athena_code read_changes(struct athena_decoder *d, const char *name,
                                         sizeof(struct athena_change_view), &m->changes_len);
     if (code)
         return code;
-    struct athena_change_view *changes = d->changes.at;
+    struct athena_change_view *change = d->changes.at;
+    size_t step = step_of(d, m->changes_len);
     struct json_reader reader = json_enter(value);
     struct json_value element;
-    for (size_t i = 0; json_next_element(&reader, &element); i++) {
+    for (size_t i = 0; json_next_element(&reader, &element); i++, change += step) {
         const char *member;
-        changes[i] = (struct athena_change_view){0};
-        const char *fault = read_change(d, element, &changes[i], &member);
+        *change = (struct athena_change_view){0};
+        const char *fault = read_change(d, element, change, &member);
         if (fault && !marks_faults)
             return wrong_entry(d, name, i, member, fault);
         if (fault)
-            changes[i] = (struct athena_change_view){.fault = ATHENA_BAD_CHANGE};
+            *change = (struct athena_change_view){.fault = ATHENA_BAD_CHANGE};
     }
-    m->changes = changes;
+    m->changes = step ? d->changes.at : NULL;
     return ATHENA_OK;
 }
 
@@ -237,13 +259,14 @@ static enum athena_code read_duplicates(struct athena_decoder *d, const char *na
         enter_array(d, name, value, &d->indexes, sizeof(uint64_t), &m->duplicates_len);
     if (code)
         return code;
-    uint64_t *indexes = d->indexes.at;
+    uint64_t *index = d->indexes.at;
+    size_t step = step_of(d, m->duplicates_len);
     struct json_reader reader = json_enter(value);
     struct json_value element;
-    for (size_t i = 0; json_next_element(&reader, &element); i++)
-        if (!take_integer(element, &indexes[i]))
+    for (size_t i = 0; json_next_element(&reader, &element); i++, index += step)
+        if (!take_integer(element, index))
             return wrong_entry(d, name, i, "", "not an index");
-    m->duplicates = indexes;
+    m->duplicates = step ? d->indexes.at : NULL;
     return ATHENA_OK;
 }
 
@@ -274,12 +297,13 @@ static enum athena_code read_rejected(struct athena_decoder *d, const char *name
     if (code)
         return code;
     struct athena_rejected *rejected = d->rejected.at;
+    size_t step = step_of(d, m->rejected_len);
     struct json_reader reader = json_enter(value);
     struct json_value element;
-    for (size_t i = 0; json_next_element(&reader, &element); i++)
-        if (!read_rejection(d, element, &rejected[i]))
+    for (size_t i = 0; json_next_element(&reader, &element); i++, rejected += step)
+        if (!read_rejection(d, element, rejected))
             return wrong_entry(d, name, i, "", "not an index with a code");
-    m->rejected = rejected;
+    m->rejected = step ? d->rejected.at : NULL;
     return ATHENA_OK;
 }
 

@@ -12,6 +12,7 @@ enum {
     PUSH_BYTES_MAX = 4 * 1024 * 1024,
     PUSH_ENTRIES_MAX = 20000,
     OWN_RANGES_MAX = 1024,
+    SPARE_BYTES_MAX = 1024 * 1024, /* of a decoder that is kept for the next message */
     RETRY_AFTER_MS = 1000,
     CLOSE_BAD_MESSAGE = 4000,
     CLOSE_GOING_AWAY = 1001,
@@ -99,9 +100,23 @@ static void say_welcome(struct session *s) {
 
 /* ---- Taking requests ---- */
 
+/* It keeps no more entries than a request may have [ASP-FLOW-1]. NULL without memory. */
+static struct athena_decoder *take_decoder(struct session_host *host) {
+    struct athena_decoder *decoder = host->spare_decoder;
+    host->spare_decoder = NULL;
+    if (!decoder)
+        decoder = athena_decoder_new();
+    if (decoder)
+        athena_decoder_bound(decoder, host->limits.batch);
+    return decoder;
+}
+
 static void give_back(struct session_host *host, struct athena_decoder *decoder) {
-    athena_decoder_free(host->spare_decoder);
-    host->spare_decoder = decoder;
+    bool is_spare = !host->spare_decoder && athena_decoder_capacity(decoder) <= SPARE_BYTES_MAX;
+    if (is_spare)
+        host->spare_decoder = decoder;
+    else
+        athena_decoder_free(decoder);
 }
 
 /* Takes the decoder over, in which the message's changes live. */
@@ -180,9 +195,7 @@ static void defer(struct session *s, const struct deferred *request) {
 /* [ASP-MSG-19] */
 void session_receive(struct session *s, struct athena_text_view json) {
     assert(session_takes_input(s));
-    struct athena_decoder *decoder =
-        s->host->spare_decoder ? s->host->spare_decoder : athena_decoder_new();
-    s->host->spare_decoder = NULL;
+    struct athena_decoder *decoder = take_decoder(s->host);
     s->host->counters.messages++;
     if (!decoder) {
         session_give_up(s);

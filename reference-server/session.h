@@ -39,7 +39,7 @@ struct session_host {
     uint64_t open_within_ms; /* to the first `opened` [ASP-ABUSE-3] */
     struct documents *documents;
     struct store *store;
-    struct athena_decoder *spare_decoder; /* the last one given back, NULL at first */
+    struct athena_decoder *spare_decoder; /* one given back, or NULL */
     struct session_counters counters;
 
     /* Whether a text is one of the server's own names [ASP-WS-40]. */

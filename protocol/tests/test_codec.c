@@ -401,6 +401,77 @@ START_TEST(a_decoder_forgets_what_was_before) {
 }
 END_TEST
 
+/* ---- Lists that are not kept ---- */
+
+/* The head of a message with one list, 100,000 times the entry, and `last` behind them. */
+static struct athena_buf long_list(const char *head, const char *entry, const char *last) {
+    enum { ENTRIES = 100000 };
+    struct athena_buf json = {0};
+    athena_buf_append(&json, head, strlen(head));
+    for (int i = 0; i < ENTRIES; i++) {
+        athena_buf_append(&json, entry, strlen(entry));
+        athena_buf_append(&json, ",", 1);
+    }
+    athena_buf_append(&json, last, strlen(last));
+    athena_buf_append(&json, "]}", 2);
+    return json;
+}
+
+#define FRAME ",\"req\":1,\"doc\":\"" DOC "\","
+#define ENTRY "\"ab:00000000-0000-4000-8000-000000000001\""
+static const struct long_list_case {
+    enum athena_sender from;
+    const char *head;
+    const char *entry;
+    const char *wrong; /* an entry that the whole message is refused for, or NULL */
+    const char *where;
+} long_lists[] = {
+    {ATHENA_FROM_CLIENT, "{\"type\":\"push\"" FRAME "\"changes\":[", "0", NULL, NULL},
+    {ATHENA_FROM_CLIENT, "{\"type\":\"get\"" FRAME "\"ids\":[", ENTRY, "0", "/ids/100000"},
+    {ATHENA_FROM_SERVER, "{\"type\":\"pushed\"" FRAME "\"rejected\":[],\"duplicates\":[", "0",
+     "\"\"", "/duplicates/100000"},
+    {ATHENA_FROM_SERVER, "{\"type\":\"pushed\"" FRAME "\"duplicates\":[],\"rejected\":[",
+     "{\"index\":0,\"code\":\"a\"}", "0", "/rejected/100000"},
+};
+enum { LONG_LISTS = sizeof long_lists / sizeof long_lists[0] };
+
+/* All lists of a message together, one of which has entries in these. */
+static size_t entries_of(const struct athena_message *message) {
+    return message->changes_len + message->ids_len + message->duplicates_len +
+           message->rejected_len;
+}
+
+static bool keeps_entries(const struct athena_message *m) {
+    return (m->changes_len && m->changes) || (m->ids_len && m->ids) ||
+           (m->duplicates_len && m->duplicates) || (m->rejected_len && m->rejected);
+}
+
+/* Entries beyond the bound are checked and counted like others, and take no memory [ASP-FLOW-1]. */
+START_TEST(a_list_beyond_the_bound_is_counted_only) {
+    const struct long_list_case *of = &long_lists[_i];
+    struct athena_buf json = long_list(of->head, of->entry, of->entry);
+    struct athena_message message;
+    struct athena_error error;
+    athena_decoder_bound(decoder, 100000);
+    ck_assert_int_eq(decode(&message, of->from, view(&json), &error), ATHENA_OK);
+    ck_assert_uint_eq(entries_of(&message), 100001);
+    ck_assert(!keeps_entries(&message));
+    ck_assert_uint_lt(athena_decoder_capacity(decoder), 2 * json.len + 4096);
+    athena_decoder_bound(decoder, 100001);
+    ck_assert_int_eq(decode(&message, of->from, view(&json), &error), ATHENA_OK);
+    ck_assert_uint_eq(entries_of(&message), 100001);
+    ck_assert(keeps_entries(&message));
+    athena_buf_fini(&json);
+    if (of->wrong) {
+        json = long_list(of->head, of->entry, of->wrong);
+        athena_decoder_bound(decoder, 1000);
+        ck_assert_int_eq(decode(&message, of->from, view(&json), &error), ATHENA_BAD_MESSAGE);
+        ck_assert_str_eq(error.where, of->where);
+        athena_buf_fini(&json);
+    }
+}
+END_TEST
+
 int main(void) {
     TCase *all = tcase_create("all");
     tcase_add_checked_fixture(all, set_up, tear_down);
@@ -412,6 +483,7 @@ int main(void) {
     tcase_add_test(all, the_outcome_of_a_push_survives_at_the_limit);
     tcase_add_loop_test(all, unknown_members_are_ignored_wherever_they_stand, 0, FILES);
     tcase_add_test(all, a_decoder_forgets_what_was_before);
+    tcase_add_loop_test(all, a_list_beyond_the_bound_is_counted_only, 0, LONG_LISTS);
     Suite *suite = suite_create("codec");
     suite_add_tcase(suite, all);
     SRunner *runner = srunner_create(suite);

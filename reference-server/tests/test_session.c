@@ -2,6 +2,7 @@
 #include "reference-server/tests/support_host.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static struct host host;
@@ -347,6 +348,44 @@ START_TEST(refuses_more_than_a_batch) {
 }
 END_TEST
 
+/* A request whose `member` is an array of so many zeros. */
+static char *with_zeros(const char *type, const char *member, size_t zeros) {
+    char *text = malloc(zeros * 2 + 256);
+    ck_assert_ptr_nonnull(text);
+    size_t len = (size_t)snprintf(text, 256, "{\"type\":\"%s\",\"req\":7,\"doc\":\"%s\",\"%s\":[0",
+                                  type, doc, member);
+    for (size_t i = 1; i < zeros; i++, len += 2)
+        memcpy(text + len, ",0", 2);
+    memcpy(text + len, "]}", sizeof "]}");
+    return text;
+}
+
+/* [ASP-FLOW-1]: a message of many small entries becomes no more than its size, also where it has to
+ * wait for a push, and no large memory is kept for the next one. */
+START_TEST(bounds_what_a_message_becomes) {
+    char *text = with_zeros("push", "changes", 49000);
+    peer_open(&peer, &keys, NULL);
+    peer_say(&peer, text);
+    peer_expect_error(&peer, ATHENA_LIMIT, 7);
+    struct athena_decoder *spare = host.connection.session.spare_decoder;
+    ck_assert_ptr_nonnull(spare);
+    ck_assert_uint_lt(athena_decoder_capacity(spare), 2 * strlen(text));
+    uint64_t req = peer_push(&peer, &keys, 1, 1, 0);
+    peer_say(&peer, text);
+    host_commit(&host);
+    struct athena_message pushed;
+    peer_expect(&peer, ATHENA_PUSHED, &pushed);
+    ck_assert_uint_eq(pushed.req, req);
+    peer_expect_error(&peer, ATHENA_LIMIT, 7);
+    free(text);
+    text = with_zeros("close", "unknown", 600000);
+    peer_say(&peer, text);
+    peer_expect(&peer, ATHENA_CLOSED, &pushed);
+    ck_assert_ptr_null(host.connection.session.spare_decoder);
+    free(text);
+}
+END_TEST
+
 static void expect_unavailable(uint64_t req) {
     struct athena_message error;
     peer_expect(&peer, ATHENA_ERROR, &error);
@@ -409,6 +448,7 @@ int main(void) {
     add(suite, "deadline", ends_without_open_in_time);
     add(suite, "before open", bounds_messages_before_open);
     add(suite, "limits", refuses_more_than_a_batch);
+    add(suite, "memory", bounds_what_a_message_becomes);
     add(suite, "unavailable", says_unavailable);
     return support_main(suite);
 }
