@@ -41,6 +41,7 @@ enum {
     ATHENA_UUID_TEXT_LEN = 36,
     ATHENA_CHANGE_ID_TEXT_MAX = ATHENA_ACTOR_TEXT_MAX + 1 + ATHENA_UUID_TEXT_LEN,
     ATHENA_CURSOR_TEXT_MAX = 64,
+    ATHENA_TOKEN_TEXT_MAX = 512,     /* of the admission token */
     ATHENA_AUTHORITY_TEXT_MAX = 261, /* a host of 255 characters, ':' and a port of 5 */
     ATHENA_ERROR_TEXT_MAX = 512,     /* `message` of an `error`, bytes */
     ATHENA_CODE_TEXT_MAX = 64,
@@ -92,6 +93,7 @@ enum athena_code {
     ATHENA_BAD_ENVELOPE, /* does not open: wrong key, moved, tampered, wrong nonce or padding */
     ATHENA_BAD_ID,       /* document id, change id, actor or secret of wrong grammar */
     ATHENA_BAD_URL,
+    ATHENA_BAD_TOKEN,    /* admission token of wrong grammar */
     ATHENA_UNKNOWN_CODE, /* a code from the wire that this version does not know */
 };
 
@@ -156,6 +158,8 @@ enum athena_code athena_change_id_make(char id[static ATHENA_CHANGE_ID_TEXT_MAX 
                                        struct athena_error *error);
 /* `[A-Za-z0-9_-]{1,64}` [ASP-CUR-1] */
 bool athena_cursor_is_valid(struct athena_text_view cursor);
+/* 1 to 512 characters of section 7.2: nothing that would end a header's line. */
+bool athena_token_is_valid(struct athena_text_view token);
 
 /* ---- Authority ------------------------------------------------------------------------------ */
 

@@ -33,6 +33,7 @@ static const struct {
     [ATHENA_BAD_ENVELOPE] = {"bad-envelope", false, false},
     [ATHENA_BAD_ID] = {"bad-id", false, false},
     [ATHENA_BAD_URL] = {"bad-url", false, false},
+    [ATHENA_BAD_TOKEN] = {"bad-token", false, false},
     [ATHENA_UNKNOWN_CODE] = {"unknown-code", false, false},
 };
 enum { CODE_COUNT = sizeof codes / sizeof codes[0] };

@@ -98,3 +98,14 @@ bool athena_cursor_is_valid(struct athena_text_view cursor) {
             return false;
     return true;
 }
+
+bool athena_token_is_valid(struct athena_text_view token) {
+    static const char others[] = "-._~+/=";
+    for (size_t i = 0; i < token.len; i++) {
+        char c = token.at[i];
+        bool is_alnum = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+        if (!is_alnum && !memchr(others, c, sizeof others - 1))
+            return false;
+    }
+    return token.len >= 1 && token.len <= ATHENA_TOKEN_TEXT_MAX;
+}

@@ -195,7 +195,7 @@ struct athena_sync_event {
 
 struct athena_sync_connect_options {
     const char *url;     /* NULL: the remembered one */
-    const char *token;   /* bearer token, or NULL */
+    const char *token;   /* bearer token, 1 to 512 characters of section 7.2, or NULL */
     const char *ca_file; /* PEM; NULL: the system's */
     bool is_insecure;    /* does not verify the certificate [ASP-WS-43] */
     /* How long a silent server is borne before it is asked for a sign of life, and how long that
@@ -209,7 +209,7 @@ struct athena_sync_connect_options {
 /* Connects, in place of the connection there is, and stays connected, with backoff, until
  * athena_sync_disconnect [ASP-CLI-38]. The URL is remembered. Returns before anything has happened;
  * whether it succeeds is told by events. ATHENA_BAD_URL for a URL that cannot be used or none,
- * ATHENA_UNAVAILABLE for a ca_file without certificates, ATHENA_INTERNAL from within an event. */
+ * ATHENA_BAD_TOKEN for a token of wrong grammar, ATHENA_UNAVAILABLE for a ca_file without certificates, ATHENA_INTERNAL from within an event. */
 ATHENA_SYNC_EXPORT enum athena_code
 athena_sync_connect(struct athena_sync *sync, const struct athena_sync_connect_options *options,
                     struct athena_error *error);

@@ -67,6 +67,14 @@ static enum athena_code parse_url(struct athena_sync *sync, const char *url,
     return code ? code : athena_url_parse(parsed, sync_view(url), error);
 }
 
+/* What section 7.2 does not allow might end the header that carries it, and begin another. */
+static enum athena_code check_token(const char *token, struct athena_error *error) {
+    return !token || athena_token_is_valid(sync_view(token))
+               ? ATHENA_OK
+               : sync_fail(error, ATHENA_BAD_TOKEN, "the token",
+                           "not 1 to 512 of A-Z a-z 0-9 - . _ ~ + / =");
+}
+
 /* Looked at here, since libwebsockets goes on without certificates that it cannot read. */
 static enum athena_code check_ca(const char *file, struct athena_error *error) {
     X509_STORE *store = file ? X509_STORE_new() : NULL;
@@ -118,6 +126,8 @@ enum athena_code athena_sync_connect(struct athena_sync *sync,
         return sync_fail(error, ATHENA_INTERNAL, "connecting", "not from an event's handler");
     struct athena_url url;
     enum athena_code code = parse_url(sync, options->url, &url, error);
+    if (!code)
+        code = check_token(options->token, error);
     if (!code)
         code = check_ca(options->ca_file, error);
     if (!code && options->url)

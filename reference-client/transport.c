@@ -25,7 +25,7 @@ struct outgoing {
 
 struct transport {
     struct transport_options options;
-    char *token;
+    char *authorization; /* header, or NULL */
     struct lws_context *context;
     pthread_t thread;
 
@@ -256,13 +256,13 @@ static int send_next(struct transport *t, struct lws *wsi) {
 /* ---- Connecting ---- */
 
 /* [ASP-WS-19] */
-static int add_token(struct transport *t, struct lws *wsi, unsigned char **at, size_t room) {
-    char value[600];
-    if (!t->token)
+static int add_authorization(struct transport *t, struct lws *wsi, unsigned char **at,
+                             size_t room) {
+    if (!t->authorization)
         return 0;
-    int len = snprintf(value, sizeof value, "Bearer %s", t->token);
     return lws_add_http_header_by_token(wsi, WSI_TOKEN_HTTP_AUTHORIZATION,
-                                        (const unsigned char *)value, len, at, *at + room);
+                                        (const unsigned char *)t->authorization,
+                                        (int)strlen(t->authorization), at, *at + room);
 }
 
 /* The server has to have selected the one subprotocol that was offered [ASP-WS-5]. */
@@ -350,7 +350,7 @@ static int on_websocket(struct lws *wsi, enum lws_callback_reasons reason, void 
         return 0;
     }
     if (reason == LWS_CALLBACK_CLIENT_APPEND_HANDSHAKE_HEADER)
-        return add_token(t, wsi, in, len);
+        return add_authorization(t, wsi, in, len);
     if (reason == LWS_CALLBACK_OPENSSL_PERFORM_SERVER_CERT_VERIFICATION) {
         note_certificate(t, user, len != 0);
         return 0;
@@ -439,22 +439,33 @@ static bool create_context(struct transport *t) {
     return t->context != NULL;
 }
 
+/* False without memory. */
+static bool set_authorization(struct transport *t, const char *token) {
+    if (!token)
+        return true;
+    size_t room = sizeof "Bearer " + strlen(token);
+    t->authorization = malloc(room);
+    if (t->authorization)
+        snprintf(t->authorization, room, "Bearer %s", token);
+    return t->authorization != NULL;
+}
+
 struct transport *transport_new(const struct transport_options *options) {
     struct transport *t = calloc(1, sizeof *t);
     if (!t)
         return NULL;
     t->options = *options;
-    t->token = options->token ? strdup(options->token) : NULL;
+    bool has_header = set_authorization(t, options->token);
     t->incoming_end = &t->incoming;
     t->outgoing_end = &t->outgoing;
     t->close_code = LWS_CLOSE_STATUS_NORMAL;
     pthread_mutex_init(&t->mutex, NULL);
-    if (create_context(t) && pthread_create(&t->thread, NULL, run, t) == 0)
+    if (has_header && create_context(t) && pthread_create(&t->thread, NULL, run, t) == 0)
         return t;
     if (t->context)
         lws_context_destroy(t->context);
     pthread_mutex_destroy(&t->mutex);
-    free(t->token);
+    free(t->authorization);
     free(t);
     return NULL;
 }
@@ -472,7 +483,7 @@ void transport_free(struct transport *t) {
     free_outgoing(t);
     athena_buf_fini(&t->message);
     pthread_mutex_destroy(&t->mutex);
-    free(t->token);
+    free(t->authorization);
     free(t);
 }
 

@@ -17,7 +17,7 @@ struct transport;
 
 struct transport_options {
     struct athena_url url;
-    const char *token;   /* or NULL */
+    const char *token;   /* of valid grammar, or NULL */
     const char *ca_file; /* or NULL */
     bool is_insecure;
     int event_fd; /* eventfd that is raised when transport_next has something */

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <strings.h>
 
-enum { TOKEN_MAX = 512, HASH_BYTES = 32, TOKENS_MAX = 100000 };
+enum { HASH_BYTES = 32, TOKENS_MAX = 100000 };
 
 struct admission {
     size_t len;
@@ -19,17 +19,6 @@ struct admission {
 
 static void hash_token(uint8_t hash[static HASH_BYTES], const char *token, size_t len) {
     crypto_generichash(hash, HASH_BYTES, (const uint8_t *)token, len, NULL, 0);
-}
-
-static bool is_token(const char *token, size_t len) {
-    static const char others[] = "-._~+/=";
-    for (size_t i = 0; i < len; i++) {
-        char c = token[i];
-        bool is_alnum = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-        if (!is_alnum && !memchr(others, c, sizeof others - 1))
-            return false;
-    }
-    return len >= 1 && len <= TOKEN_MAX;
 }
 
 static bool add_token(struct admission *admission, const char *token, size_t len) {
@@ -51,7 +40,9 @@ static bool load_line(struct admission *admission, char *line, size_t len) {
         len--;
     if (len == 0 || line[0] == '#')
         return true;
-    return admission->len < TOKENS_MAX && is_token(line, len) && add_token(admission, line, len);
+    return admission->len < TOKENS_MAX &&
+           athena_token_is_valid((struct athena_text_view){line, len}) &&
+           add_token(admission, line, len);
 }
 
 static bool load_lines(struct admission *admission, FILE *file, const char *path,
@@ -102,14 +93,14 @@ void admission_free(struct admission *admission) {
 }
 
 /* The token a request carries; false when it carries none. */
-static bool find_token(const struct http_request *request, char token[static TOKEN_MAX],
+static bool find_token(const struct http_request *request, char token[static ATHENA_TOKEN_TEXT_MAX],
                        size_t *len) {
     static const char bearer[] = "Bearer ";
     struct athena_text_view header = request->authorization;
     if (header.len > 0) {
         size_t skip = sizeof bearer - 1;
         if (header.len <= skip || strncasecmp(header.at, bearer, skip) != 0 ||
-            header.len - skip > TOKEN_MAX)
+            header.len - skip > ATHENA_TOKEN_TEXT_MAX)
             return false;
         *len = header.len - skip;
         memcpy(token, header.at + skip, *len);
@@ -118,12 +109,12 @@ static bool find_token(const struct http_request *request, char token[static TOK
     struct athena_text_view protocols = {request->protocols, request->protocols_len};
     struct athena_text_view encoded;
     return http_list_find_prefix(protocols, ATHENA_TOKEN_SUBPROTOCOL_PREFIX, &encoded) &&
-           athena_base64url_decode((uint8_t *)token, TOKEN_MAX, len, encoded);
+           athena_base64url_decode((uint8_t *)token, ATHENA_TOKEN_TEXT_MAX, len, encoded);
 }
 
 /* [ASP-WS-15] */
 bool admission_check(const struct admission *admission, const struct http_request *request) {
-    char token[TOKEN_MAX];
+    char token[ATHENA_TOKEN_TEXT_MAX];
     size_t len;
     if (!admission)
         return true;

@@ -245,6 +245,23 @@ static void change_lengths(const struct grammar *grammar, const char *text) {
     }
 }
 
+/* [ASP-WS-19] */
+START_TEST(a_token_is_1_to_512_characters_of_its_alphabet) {
+    static const char alphabet[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/=";
+    char text[513];
+    memset(text, 'x', sizeof text);
+    for (size_t len = 0; len <= sizeof text; len++)
+        ck_assert(athena_token_is_valid((struct athena_text_view){text, len}) ==
+                  (len >= 1 && len <= 512));
+    for (int c = 0; c < 256; c++) {
+        text[1] = (char)c;
+        ck_assert(athena_token_is_valid((struct athena_text_view){text, 3}) ==
+                  (memchr(alphabet, c, sizeof alphabet - 1) != NULL));
+    }
+}
+END_TEST
+
 START_TEST(identifiers_are_what_the_expressions_say) {
     struct grammar *grammar = &grammars[_i];
     for (size_t i = 0; grammar->texts[i]; i++) {
@@ -306,6 +323,7 @@ int main(void) {
     tcase_add_test(all, one_byte_and_two_have_one_text_each);
     tcase_add_test(all, base64url_stays_within_its_capacity);
     tcase_add_loop_test(all, identifiers_are_what_the_expressions_say, 0, GRAMMARS);
+    tcase_add_test(all, a_token_is_1_to_512_characters_of_its_alphabet);
     tcase_add_test(all, an_actor_is_1_to_64_bytes);
     tcase_add_test(all, ids_are_made_of_actor_and_random_bytes);
     Suite *suite = suite_create("text");

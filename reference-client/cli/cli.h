@@ -64,8 +64,9 @@ struct athena_sync *cli_open_or_join(const struct arguments *arguments, int *sta
 /* A passphrase from a file, or typed twice when it is new. malloc'd; NULL when there is none. */
 char *cli_read_passphrase(const char *file, const char *prompt, bool is_new);
 void cli_wipe(char *text); /* and free */
-/* The token of --token-file into `token`; false when it cannot be read. */
-bool cli_read_token(const struct arguments *arguments, char *token, size_t room);
+/* The token of --token-file, NULL without that option, for cli_wipe; false when it cannot be read.
+ */
+bool cli_read_token(const struct arguments *arguments, char **token);
 
 /* Says that the URL now connected to is neither encrypted nor this machine's [ASP-WS-44]. */
 void cli_warn_of_clear_text(struct athena_sync *sync);

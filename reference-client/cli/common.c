@@ -7,7 +7,7 @@
 #include <termios.h>
 #include <unistd.h>
 
-enum { PASSPHRASE_MAX = 1024, READ_STEP = 65536 };
+enum { SECRET_MAX = 1024, READ_STEP = 65536 };
 
 /* ---- Secrets ---- */
 
@@ -18,22 +18,33 @@ void cli_wipe(char *text) {
     free(text);
 }
 
-static char *read_first_line(FILE *file) {
-    char line[PASSPHRASE_MAX];
-    bool ok = fgets(line, sizeof line, file) != NULL;
-    line[ok ? strcspn(line, "\r\n") : 0] = '\0';
-    char *copy = *line ? strdup(line) : NULL;
+/* malloc'd; NULL, and said, when there is none or more of it than there is room for. */
+static char *read_first_line(FILE *file, const char *name) {
+    char line[SECRET_MAX + 2] = "";
+    const char *fault = NULL;
+    errno = 0;
+    if (!fgets(line, sizeof line, file) && ferror(file))
+        fault = strerror(errno);
+    else if (strlen(line) > SECRET_MAX && line[SECRET_MAX] != '\n')
+        fault = "its first line has more than 1024 characters";
+    line[strcspn(line, "\r\n")] = '\0';
+    if (!fault && !*line)
+        fault = "empty";
+    if (fault)
+        fprintf(stderr, "athena-sync: %s: %s\n", name, fault);
+    char *copy = fault ? NULL : strdup(line);
     sodium_memzero(line, sizeof line);
     return copy;
 }
 
 static char *read_from_file(const char *path) {
     FILE *file = fopen(path, "re");
-    char *text = file ? read_first_line(file) : NULL;
-    if (!text)
-        fprintf(stderr, "athena-sync: %s: %s\n", path, file ? "empty" : strerror(errno));
-    if (file)
-        fclose(file);
+    if (!file) {
+        fprintf(stderr, "athena-sync: %s: %s\n", path, strerror(errno));
+        return NULL;
+    }
+    char *text = read_first_line(file, path);
+    fclose(file);
     return text;
 }
 
@@ -53,7 +64,7 @@ static char *ask(const char *prompt) {
         hidden.c_lflag &= (tcflag_t)~ECHO;
         tcsetattr(fileno(terminal), TCSAFLUSH, &hidden);
     }
-    char *text = read_first_line(terminal);
+    char *text = read_first_line(terminal, "the terminal");
     if (hides)
         tcsetattr(fileno(terminal), TCSAFLUSH, &shown);
     fprintf(terminal, "\n");
@@ -77,16 +88,9 @@ char *cli_read_passphrase(const char *file, const char *prompt, bool is_new) {
     return NULL;
 }
 
-bool cli_read_token(const struct arguments *arguments, char *token, size_t room) {
-    *token = '\0';
-    if (!arguments->token_file)
-        return true;
-    char *line = read_from_file(arguments->token_file);
-    bool ok = line && strlen(line) < room;
-    if (ok)
-        snprintf(token, room, "%s", line);
-    cli_wipe(line);
-    return ok;
+bool cli_read_token(const struct arguments *arguments, char **token) {
+    *token = arguments->token_file ? read_from_file(arguments->token_file) : NULL;
+    return *token || !arguments->token_file;
 }
 
 /* ---- Opening ---- */

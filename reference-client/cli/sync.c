@@ -75,17 +75,19 @@ static int finish(const struct progress *p, struct athena_sync *sync) {
 
 int command_sync(const struct arguments *arguments) {
     int status;
-    char token[520];
+    char *token;
     struct athena_error error;
     struct progress progress = {0};
-    if (!cli_read_token(arguments, token, sizeof token))
+    if (!cli_read_token(arguments, &token))
         return EXIT_FAILED;
     struct athena_sync *sync = cli_open(arguments, &status);
-    if (!sync)
+    if (!sync) {
+        cli_wipe(token);
         return status;
+    }
     struct athena_sync_connect_options options = {
         .url = arguments->url,
-        .token = *token ? token : NULL,
+        .token = token,
         .ca_file = arguments->ca_file,
         .is_insecure = arguments->is_insecure,
         .event = on_event,
@@ -101,5 +103,6 @@ int command_sync(const struct arguments *arguments) {
         status = finish(&progress, sync);
     }
     athena_sync_close(sync);
+    cli_wipe(token);
     return status;
 }

@@ -569,17 +569,19 @@ static int run(struct watch *w, const struct arguments *arguments) {
 
 int command_watch(const struct arguments *arguments) {
     int status;
-    char token[520];
+    char *token;
     struct watch w = {0};
-    if (!cli_read_token(arguments, token, sizeof token))
+    if (!cli_read_token(arguments, &token))
         return EXIT_FAILED;
     w.sync = cli_open_or_join(arguments, &status);
-    if (!w.sync)
+    if (!w.sync) {
+        cli_wipe(token);
         return status;
+    }
     signal(SIGPIPE, SIG_IGN);
     w.options = (struct athena_sync_connect_options){
         .url = arguments->url,
-        .token = *token ? token : NULL,
+        .token = token,
         .ca_file = arguments->ca_file,
         .is_insecure = arguments->is_insecure,
         .patience_ms = arguments->patience_ms,
@@ -588,6 +590,7 @@ int command_watch(const struct arguments *arguments) {
     };
     status = run(&w, arguments);
     athena_sync_close(w.sync);
+    cli_wipe(token);
     cJSON_Delete(w.waits_for_sync);
     athena_buf_fini(&w.in);
     athena_buf_fini(&w.out);

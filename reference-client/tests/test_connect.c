@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -47,6 +48,67 @@ START_TEST(a_refused_url_leaves_the_connection) {
         athena_sync_run(replica.sync, -1);
     support_replica_fini(&replica);
     close(fd);
+}
+END_TEST
+
+/* ---- Tokens ---- */
+
+/* [ASP-WS-19] */
+START_TEST(a_token_of_wrong_grammar_is_refused) {
+    static const char *const wrong[] = {"", "a b", "t\r\nX-Injected: yes", "t\n",
+                                        "gr\xc3\xbc\xc3\x9f"};
+    static const size_t too_long[] = {513, 593, 2000};
+    char text[2001];
+    struct support_replica replica;
+    struct athena_error error;
+    support_replica_init(&replica, "ws://127.0.0.1:1/");
+    struct athena_sync_connect_options options = {.token = text};
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        options.token = wrong[i];
+        ck_assert_int_eq(athena_sync_connect(replica.sync, &options, &error), ATHENA_BAD_TOKEN);
+    }
+    options.token = text;
+    for (size_t i = 0; i < sizeof too_long / sizeof too_long[0]; i++) {
+        memset(text, 'x', too_long[i]);
+        text[too_long[i]] = '\0';
+        ck_assert_int_eq(athena_sync_connect(replica.sync, &options, &error), ATHENA_BAD_TOKEN);
+        ck_assert_str_eq(error.text, "the token: not 1 to 512 of A-Z a-z 0-9 - . _ ~ + / =");
+    }
+    support_replica_fini(&replica);
+}
+END_TEST
+
+/* The request that a device with this token begins with. */
+static void catch_handshake(const char *token, char request[static 4096]) {
+    struct support_replica replica;
+    char url[64];
+    int fd = bind_deaf(url);
+    ck_assert_int_eq(listen(fd, 1), 0);
+    support_replica_init(&replica, NULL);
+    struct athena_sync_connect_options options = {.url = url, .token = token};
+    ck_assert_int_eq(athena_sync_connect(replica.sync, &options, NULL), ATHENA_OK);
+    int peer = accept(fd, NULL, NULL);
+    ck_assert_int_ge(peer, 0);
+    size_t len = 0;
+    for (ssize_t got = 1; got > 0 && !memmem(request, len, "\r\n\r\n", 4); len += (size_t)got) {
+        got = read(peer, request + len, 4095 - len);
+        ck_assert_int_gt(got, 0);
+    }
+    request[len] = '\0';
+    close(peer);
+    close(fd);
+    support_replica_fini(&replica);
+}
+
+START_TEST(the_longest_token_goes_out_whole) {
+    char token[513];
+    char request[4096];
+    char header[600];
+    memset(token, 'x', 512);
+    token[512] = '\0';
+    catch_handshake(token, request);
+    snprintf(header, sizeof header, "uthorization: Bearer %s\r\n", token);
+    ck_assert_ptr_nonnull(strstr(request, header));
 }
 END_TEST
 
@@ -192,6 +254,8 @@ END_TEST
 int main(void) {
     const struct support_test tests[] = {
         {a_refused_url_leaves_the_connection, 1},
+        {a_token_of_wrong_grammar_is_refused, 1},
+        {the_longest_token_goes_out_whole, 1},
         {an_untrusted_certificate_is_named, 1},
         {given_certificates_stand_in_place_of_the_systems, 1},
         {unusable_certificates_to_trust_are_refused, 1},
