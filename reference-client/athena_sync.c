@@ -40,30 +40,41 @@ void sync_raise_event(const struct athena_sync *sync) {
     (void)written;
 }
 
-/* ---- Making ---- */
+/* ---- Folders ---- */
 
 /* [ASP-SEC-1] */
 static enum athena_code make_folder(const char *folder, struct athena_error *error) {
     char path[PATH_MAX_BYTES];
     if (!join_path(path, folder, "key"))
         return sync_fail(error, ATHENA_UNAVAILABLE, folder, "the path is too long");
-    if (mkdir(folder, 0700) != 0 && errno != EEXIST)
-        return sync_fail(error, ATHENA_UNAVAILABLE, folder, strerror(errno));
-    return access(path, F_OK) == 0
-               ? sync_fail(error, ATHENA_ALREADY_OPEN, folder, "holds a replica already")
-               : ATHENA_OK;
+    return mkdir(folder, 0700) == 0 || errno == EEXIST
+               ? ATHENA_OK
+               : sync_fail(error, ATHENA_UNAVAILABLE, folder, strerror(errno));
 }
 
-static enum athena_code remember_url(const char *path, const char *url,
-                                     struct athena_error *error) {
-    struct replica *replica;
-    enum athena_code code = replica_open(&replica, path, error);
-    if (code)
-        return code;
-    code = replica_set_text(replica, "url", url, error);
-    replica_close(replica);
-    return code;
+static bool has_key(const char *folder) {
+    char path[PATH_MAX_BYTES];
+    return join_path(path, folder, "key") && access(path, F_OK) == 0;
 }
+
+/* One process at a time makes or uses what is in a folder. */
+static enum athena_code lock_folder(int *fd, const char *folder, struct athena_error *error) {
+    char path[PATH_MAX_BYTES];
+    join_path(path, folder, "lock");
+    *fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (*fd < 0)
+        return sync_fail(error, ATHENA_UNAVAILABLE, folder, strerror(errno));
+    return flock(*fd, LOCK_EX | LOCK_NB) == 0
+               ? ATHENA_OK
+               : sync_fail(error, ATHENA_UNAVAILABLE, folder, "another process uses this replica");
+}
+
+static void close_descriptor(int fd) {
+    if (fd >= 0)
+        close(fd);
+}
+
+/* ---- Making ---- */
 
 /* Nothing is in the way but an empty replica, of an attempt that did not come to its key. */
 static enum athena_code check_leftover(const char *path, struct athena_error *error) {
@@ -90,56 +101,57 @@ static enum athena_code make_database(const char *folder,
     join_path(path, folder, "replica.db");
     join_path(partial, folder, "new.db");
     enum athena_code code = check_leftover(path, error);
-    if (code)
+    if (!code)
+        code = replica_create(partial, doc, url, error);
+    if (code || rename(partial, path) == 0)
         return code;
+    code = sync_fail(error, ATHENA_UNAVAILABLE, path, strerror(errno));
     unlink(partial);
-    code = replica_create(partial, doc, error);
-    if (!code && url)
-        code = remember_url(partial, url, error);
-    return code || rename(partial, path) == 0
-               ? code
-               : sync_fail(error, ATHENA_UNAVAILABLE, path, strerror(errno));
+    return code;
 }
 
-enum athena_code athena_sync_create(const char *folder, const uint8_t *secret, const char *url,
-                                    struct athena_error *error) {
+/* The key comes last: with it the replica is there. */
+static enum athena_code make_replica(const char *folder, const uint8_t *secret, const char *url,
+                                     const char *passphrase, struct athena_error *error) {
     char path[PATH_MAX_BYTES];
     uint8_t own_secret[ATHENA_SECRET_BYTES];
     struct athena_keys keys;
-    struct athena_url parsed;
-    if (sodium_init() < 0)
-        return sync_fail(error, ATHENA_INTERNAL, "libsodium", "cannot start");
-    enum athena_code code = url ? athena_url_parse(&parsed, sync_view(url), error) : ATHENA_OK;
-    if (!code)
-        code = make_folder(folder, error);
-    if (code)
-        return code;
     if (secret)
         memcpy(own_secret, secret, sizeof own_secret);
     else
         randombytes_buf(own_secret, sizeof own_secret);
     athena_keys_derive(&keys, own_secret);
-    code = make_database(folder, keys.doc, url, error);
-    if (!code && join_path(path, folder, "key")) /* last: with it the replica is there */
-        code = key_save(path, own_secret, NULL, error);
+    enum athena_code code = make_database(folder, keys.doc, url, error);
+    join_path(path, folder, "key");
+    if (!code)
+        code = key_save(path, own_secret, passphrase, error);
     sodium_memzero(own_secret, sizeof own_secret);
     athena_keys_wipe(&keys);
     return code;
 }
 
-/* ---- Opening ---- */
-
-static enum athena_code lock_folder(struct athena_sync *sync, const char *folder,
-                                    struct athena_error *error) {
-    char path[PATH_MAX_BYTES];
-    join_path(path, folder, "lock");
-    sync->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (sync->lock_fd < 0)
-        return sync_fail(error, ATHENA_UNAVAILABLE, folder, strerror(errno));
-    return flock(sync->lock_fd, LOCK_EX | LOCK_NB) == 0
-               ? ATHENA_OK
-               : sync_fail(error, ATHENA_UNAVAILABLE, folder, "another process uses this replica");
+/* The folder is looked at before it is locked, so that a replica in use is named for what it is,
+ * and again behind the lock, because another process may have made one meanwhile. */
+enum athena_code athena_sync_create(const char *folder, const uint8_t *secret, const char *url,
+                                    const char *passphrase, struct athena_error *error) {
+    struct athena_url parsed;
+    int lock_fd = -1;
+    if (sodium_init() < 0)
+        return sync_fail(error, ATHENA_INTERNAL, "libsodium", "cannot start");
+    enum athena_code code = url ? athena_url_parse(&parsed, sync_view(url), error) : ATHENA_OK;
+    if (!code)
+        code = make_folder(folder, error);
+    if (!code && !has_key(folder))
+        code = lock_folder(&lock_fd, folder, error);
+    if (!code && has_key(folder))
+        code = sync_fail(error, ATHENA_ALREADY_OPEN, folder, "holds a replica already");
+    if (!code)
+        code = make_replica(folder, secret, url, passphrase, error);
+    close_descriptor(lock_fd);
+    return code;
 }
+
+/* ---- Opening ---- */
 
 static enum athena_code open_descriptors(struct athena_sync *sync, struct athena_error *error) {
     struct epoll_event event = {.events = EPOLLIN};
@@ -156,9 +168,9 @@ static enum athena_code open_descriptors(struct athena_sync *sync, struct athena
 static enum athena_code open_all(struct athena_sync *sync, const char *folder,
                                  const char *passphrase, struct athena_error *error) {
     char path[PATH_MAX_BYTES];
-    if (!join_path(sync->key_path, folder, "key") || access(sync->key_path, F_OK) != 0)
+    if (!join_path(sync->key_path, folder, "key") || !has_key(folder))
         return sync_fail(error, ATHENA_UNAVAILABLE, folder, "holds no replica");
-    enum athena_code code = lock_folder(sync, folder, error);
+    enum athena_code code = lock_folder(&sync->lock_fd, folder, error);
     if (!code)
         code = key_load(sync->key_path, sync->secret, passphrase, error);
     if (code)
@@ -185,11 +197,6 @@ enum athena_code athena_sync_open(struct athena_sync **sync, const char *folder,
     else
         *sync = opened;
     return code;
-}
-
-static void close_descriptor(int fd) {
-    if (fd >= 0)
-        close(fd);
 }
 
 void athena_sync_close(struct athena_sync *sync) {

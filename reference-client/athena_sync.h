@@ -34,12 +34,13 @@ struct athena_sync;
 
 /* Makes a replica in a folder, which is created if need be (not its parents) and holds no replica
  * yet. `secret`, ATHENA_SECRET_BYTES, joins an existing document; NULL makes a new one with a
- * random secret [ASP-KEY-1]. `url` (may be NULL) is remembered for connecting. ATHENA_BAD_URL;
- * ATHENA_ALREADY_OPEN when the folder holds a replica, be it without its key; ATHENA_UNAVAILABLE
- * when it cannot be used.
- */
+ * random secret [ASP-KEY-1]. `url` (may be NULL) is remembered for connecting. With a `passphrase`
+ * (may be NULL) the key is locked from the start, and never stored plainly: see athena_sync_lock.
+ * ATHENA_BAD_URL; ATHENA_ALREADY_OPEN when the folder holds a replica, be it without its key;
+ * ATHENA_UNAVAILABLE when it cannot be used, or another process is making a replica there. */
 ATHENA_SYNC_EXPORT enum athena_code athena_sync_create(const char *folder, const uint8_t *secret,
-                                                       const char *url, struct athena_error *error);
+                                                       const char *url, const char *passphrase,
+                                                       struct athena_error *error);
 
 /* Opens a replica and locks its folder against other processes. `passphrase` is needed when its key
  * is locked, and else not looked at: ATHENA_FORBIDDEN when it is missing or wrong.
@@ -209,7 +210,8 @@ struct athena_sync_connect_options {
 /* Connects, in place of the connection there is, and stays connected, with backoff, until
  * athena_sync_disconnect [ASP-CLI-38]. The URL is remembered. Returns before anything has happened;
  * whether it succeeds is told by events. ATHENA_BAD_URL for a URL that cannot be used or none,
- * ATHENA_BAD_TOKEN for a token of wrong grammar, ATHENA_UNAVAILABLE for a ca_file without certificates, ATHENA_INTERNAL from within an event. */
+ * ATHENA_BAD_TOKEN for a token of wrong grammar, ATHENA_UNAVAILABLE for a ca_file without
+ * certificates, ATHENA_INTERNAL from within an event. */
 ATHENA_SYNC_EXPORT enum athena_code
 athena_sync_connect(struct athena_sync *sync, const struct athena_sync_connect_options *options,
                     struct athena_error *error);

@@ -53,9 +53,12 @@ void number_set_fini(struct number_set *set);
 
 /* ---- Life ---- */
 
-/* Makes the database at `path` (":memory:" for a simulation) for a document. */
+/* Makes the database at `path` for a document; `url` (may be NULL) is remembered. What is there
+ * under that name is replaced. It is one file, and on stable storage; after a failure there is
+ * none.
+ */
 enum athena_code replica_create(const char *path, const uint8_t doc[static ATHENA_DOC_BYTES],
-                                struct athena_error *error);
+                                const char *url, struct athena_error *error);
 enum athena_code replica_open(struct replica **replica, const char *path,
                               struct athena_error *error);
 /* Both in one, for a database that lives only as long as this. */

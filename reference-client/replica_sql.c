@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { SCHEMA_VERSION = 1 };
 
@@ -28,6 +29,12 @@ static const char schema[] =
     "CREATE TABLE document ("
     "  one INTEGER PRIMARY KEY CHECK (one = 1), through INTEGER NOT NULL, data BLOB NOT NULL);"
     "PRAGMA user_version = 1;";
+
+static const char use_pragmas[] = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
+                                  "PRAGMA cache_size = -32768; PRAGMA wal_autocheckpoint = 4000;";
+/* With a journal that is rolled back, all is in the one file when the commit returns: of a log
+ * beside it the closing moves what it can, and says nothing when the disk is full. */
+static const char make_pragmas[] = "PRAGMA journal_mode = DELETE; PRAGMA synchronous = FULL;";
 
 #define CHANGE "c.number, c.id, c.data, c.hash, c.state, c.own"
 
@@ -147,12 +154,10 @@ int64_t sql_id_hash(const struct replica *r, struct athena_text_view id) {
 /* ---- Life ---- */
 
 static enum athena_code open_database(struct replica *r, const char *path, int flags,
-                                      struct athena_error *error) {
+                                      const char *pragmas, struct athena_error *error) {
     if (sqlite3_open_v2(path, &r->db, flags | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK)
         return sql_failed(r, error);
     sqlite3_busy_timeout(r->db, 1000);
-    const char *pragmas = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
-                          "PRAGMA cache_size = -32768; PRAGMA wal_autocheckpoint = 4000;";
     return sqlite3_exec(r->db, pragmas, NULL, NULL, NULL) == SQLITE_OK ? ATHENA_OK
                                                                        : sql_failed(r, error);
 }
@@ -170,7 +175,7 @@ static enum athena_code save_meta(struct replica *r, const char *name, const voi
     return code;
 }
 
-static enum athena_code create_schema(struct replica *r, const uint8_t *doc,
+static enum athena_code create_schema(struct replica *r, const uint8_t *doc, const char *url,
                                       struct athena_error *error) {
     uint8_t id_key[sizeof r->id_key];
     randombytes_buf(id_key, sizeof id_key);
@@ -180,6 +185,8 @@ static enum athena_code create_schema(struct replica *r, const uint8_t *doc,
     enum athena_code code = save_meta(r, "doc", doc, ATHENA_DOC_BYTES, error);
     if (!code)
         code = save_meta(r, "id_key", id_key, sizeof id_key, error);
+    if (!code && url)
+        code = save_meta(r, "url", url, (int)strlen(url), error);
     if (!code && sqlite3_exec(r->db, "COMMIT", NULL, NULL, NULL) != SQLITE_OK)
         code = sql_failed(r, error);
     return code;
@@ -230,14 +237,24 @@ static enum athena_code prepare(struct replica *r, struct athena_error *error) {
     return code ? code : load_meta(r, "id_key", r->id_key, sizeof r->id_key, error);
 }
 
+static void remove_database(const char *path) {
+    char journal[4096 + 16];
+    snprintf(journal, sizeof journal, "%s-journal", path);
+    unlink(path);
+    unlink(journal);
+}
+
 enum athena_code replica_create(const char *path, const uint8_t doc[static ATHENA_DOC_BYTES],
-                                struct athena_error *error) {
+                                const char *url, struct athena_error *error) {
     struct replica r = {0};
+    remove_database(path); /* of an attempt that was killed */
     enum athena_code code =
-        open_database(&r, path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, error);
+        open_database(&r, path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, make_pragmas, error);
     if (!code)
-        code = create_schema(&r, doc, error);
+        code = create_schema(&r, doc, url, error);
     sqlite3_close(r.db);
+    if (code)
+        remove_database(path);
     return code;
 }
 
@@ -246,7 +263,7 @@ enum athena_code replica_open(struct replica **replica, const char *path,
     struct replica *r = calloc(1, sizeof *r);
     if (!r)
         return sql_no_memory(error);
-    enum athena_code code = open_database(r, path, SQLITE_OPEN_READWRITE, error);
+    enum athena_code code = open_database(r, path, SQLITE_OPEN_READWRITE, use_pragmas, error);
     if (!code)
         code = check_version(r, error);
     if (!code)
@@ -265,9 +282,9 @@ enum athena_code replica_open_in_memory(struct replica **replica,
     if (!r)
         return sql_no_memory(error);
     enum athena_code code =
-        open_database(r, ":memory:", SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, error);
+        open_database(r, ":memory:", SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, "", error);
     if (!code)
-        code = create_schema(r, doc, error);
+        code = create_schema(r, doc, NULL, error);
     if (!code)
         code = prepare(r, error);
     if (code)

@@ -31,7 +31,7 @@ int command_init(const struct arguments *arguments) {
     if (arguments->key && !read_key(arguments->key, secret))
         return cli_usage(KEY_USAGE);
     enum athena_code code = athena_sync_create(arguments->folder, arguments->key ? secret : NULL,
-                                               arguments->url, &error);
+                                               arguments->url, NULL, &error);
     sodium_memzero(secret, sizeof secret);
     return code ? cli_fail("cannot make a replica", &error) : EXIT_DONE;
 }
@@ -54,7 +54,8 @@ struct athena_sync *cli_open_or_join(const struct arguments *arguments, int *sta
         *status = cli_usage(KEY_USAGE);
         return NULL;
     }
-    enum athena_code code = athena_sync_create(arguments->folder, secret, arguments->url, &error);
+    enum athena_code code =
+        athena_sync_create(arguments->folder, secret, arguments->url, NULL, &error);
     struct athena_sync *sync = NULL;
     if (code && code != ATHENA_ALREADY_OPEN)
         *status = cli_fail("cannot make a replica", &error);

@@ -42,7 +42,7 @@ static enum athena_code make_replica(const char *folder, const char *url, const 
     struct athena_text_view text = {key, key ? strlen(key) : 0};
     if (key && athena_doc_parse(secret, text, error)) /* a secret is written like a document id */
         return error->code;
-    return athena_sync_create(folder, key ? secret : NULL, url, error);
+    return athena_sync_create(folder, key ? secret : NULL, url, NULL, error);
 }
 
 static enum athena_code add_entry(struct athena_sync *sync, const char *entry,

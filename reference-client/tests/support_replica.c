@@ -5,11 +5,15 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-static void init(struct support_replica *replica, const uint8_t *secret, const char *url) {
-    snprintf(replica->folder, sizeof replica->folder, "/tmp/athena-replica-XXXXXX");
+void support_replica_folder(struct support_replica *replica) {
+    *replica = (struct support_replica){.folder = "/tmp/athena-replica-XXXXXX"};
     ck_assert_ptr_nonnull(mkdtemp(replica->folder));
     snprintf(replica->path, sizeof replica->path, "%s/r", replica->folder);
-    ck_assert_int_eq(athena_sync_create(replica->path, secret, url, NULL), ATHENA_OK);
+}
+
+static void init(struct support_replica *replica, const uint8_t *secret, const char *url) {
+    support_replica_folder(replica);
+    ck_assert_int_eq(athena_sync_create(replica->path, secret, url, NULL, NULL), ATHENA_OK);
     ck_assert_int_eq(athena_sync_open(&replica->sync, replica->path, NULL, NULL), ATHENA_OK);
 }
 

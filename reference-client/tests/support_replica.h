@@ -10,6 +10,8 @@ struct support_replica {
     struct athena_sync *sync;
 };
 
+/* The folder alone, for a replica still to be made. */
+void support_replica_folder(struct support_replica *replica);
 /* A new document, opened; NULL is a fine url. */
 void support_replica_init(struct support_replica *replica, const char *url);
 /* A replica of the same document. */

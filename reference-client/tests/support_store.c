@@ -16,7 +16,7 @@ void support_store_init(struct support_store *store) {
     ck_assert_int_ge(sodium_init(), 0);
     ck_assert_ptr_nonnull(mkdtemp(store->folder));
     snprintf(store->path, sizeof store->path, "%s/replica.db", store->folder);
-    ck_assert_int_eq(replica_create(store->path, doc, NULL), ATHENA_OK);
+    ck_assert_int_eq(replica_create(store->path, doc, NULL, NULL), ATHENA_OK);
     support_store_reopen(store);
 }
 

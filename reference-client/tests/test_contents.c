@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static void add_one(struct athena_sync *sync) {
@@ -162,8 +163,10 @@ START_TEST(changes_without_a_key_are_not_replaced) {
     athena_sync_secret(replica.sync, secret);
     athena_sync_close(replica.sync);
     ck_assert_int_eq(rename(key, kept), 0);
-    ck_assert_int_eq(athena_sync_create(replica.path, NULL, NULL, &error), ATHENA_ALREADY_OPEN);
-    ck_assert_int_eq(athena_sync_create(replica.path, secret, NULL, &error), ATHENA_ALREADY_OPEN);
+    ck_assert_int_eq(athena_sync_create(replica.path, NULL, NULL, NULL, &error),
+                     ATHENA_ALREADY_OPEN);
+    ck_assert_int_eq(athena_sync_create(replica.path, secret, NULL, NULL, &error),
+                     ATHENA_ALREADY_OPEN);
     ck_assert_int_eq(rename(kept, key), 0);
     ck_assert_int_eq(athena_sync_open(&replica.sync, replica.path, NULL, NULL), ATHENA_OK);
     struct athena_sync_status status;
@@ -180,9 +183,72 @@ START_TEST(an_empty_replica_without_a_key_is_replaced) {
     snprintf(key, sizeof key, "%s/key", replica.path);
     athena_sync_close(replica.sync);
     ck_assert_int_eq(unlink(key), 0);
-    ck_assert_int_eq(athena_sync_create(replica.path, NULL, NULL, NULL), ATHENA_OK);
+    ck_assert_int_eq(athena_sync_create(replica.path, NULL, NULL, NULL, NULL), ATHENA_OK);
     ck_assert_int_eq(athena_sync_open(&replica.sync, replica.path, NULL, NULL), ATHENA_OK);
     support_replica_fini(&replica);
+}
+END_TEST
+
+/* ---- Two processes at once ---- */
+
+enum { RACERS = 3, ROUNDS = 40 };
+
+/* Made or not, it is opened and added to by one process at a time; what was added is counted. */
+static int race(const char *path, const uint8_t *secret, int start) {
+    struct athena_sync *sync;
+    struct athena_sync_new_change change = {.actor = {"a1b2", 4},
+                                            .plain = {(const uint8_t *)"hello", 5}};
+    char byte;
+    if (read(start, &byte, 1) != 0) /* until all are there */
+        return 2;
+    enum athena_code code = athena_sync_create(path, secret, NULL, NULL, NULL);
+    if (code && code != ATHENA_ALREADY_OPEN && code != ATHENA_UNAVAILABLE)
+        return 2;
+    if (athena_sync_open(&sync, path, NULL, NULL))
+        return 1;
+    code = athena_sync_add(sync, &change, 1, NULL, NULL, NULL);
+    athena_sync_close(sync);
+    return code ? 2 : 0;
+}
+
+/* Returns how many processes have added a change. */
+static unsigned run_race(const char *path, const uint8_t *secret) {
+    pid_t racers[RACERS];
+    unsigned added = 0;
+    int start[2];
+    ck_assert_int_eq(pipe(start), 0);
+    for (size_t i = 0; i < RACERS; i++) {
+        racers[i] = fork();
+        if (racers[i] == 0) {
+            close(start[1]);
+            _exit(race(path, secret, start[0]));
+        }
+    }
+    close(start[1]);
+    close(start[0]);
+    for (size_t i = 0; i < RACERS; i++) {
+        int status;
+        ck_assert_int_eq(waitpid(racers[i], &status, 0), racers[i]);
+        ck_assert(WIFEXITED(status) && WEXITSTATUS(status) < 2);
+        added += WEXITSTATUS(status) == 0;
+    }
+    return added;
+}
+
+/* Those who make a replica at once make one, and no change that was added to it is lost. */
+START_TEST(a_replica_is_made_by_one_process) {
+    uint8_t secret[ATHENA_SECRET_BYTES] = {7};
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        struct support_replica replica;
+        struct athena_sync_status status;
+        support_replica_folder(&replica);
+        unsigned added = run_race(replica.path, _i == 0 ? NULL : secret);
+        ck_assert_uint_ge(added, 1);
+        ck_assert_int_eq(athena_sync_open(&replica.sync, replica.path, NULL, NULL), ATHENA_OK);
+        ck_assert_int_eq(athena_sync_get_status(replica.sync, &status, NULL), ATHENA_OK);
+        ck_assert_uint_eq(status.changes, added);
+        support_replica_fini(&replica);
+    }
 }
 END_TEST
 
@@ -191,6 +257,7 @@ int main(void) {
         {a_saved_document_covers_only_what_is_there, 1},
         {changes_without_a_key_are_not_replaced, 1},
         {an_empty_replica_without_a_key_is_replaced, 1},
+        {a_replica_is_made_by_one_process, 2},
         {a_saved_document_is_sealed, 1},
         {a_damaged_document_is_named, 1},
         {an_export_takes_the_quarantine_along, 1},

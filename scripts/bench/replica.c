@@ -17,7 +17,7 @@ void replica_start(struct replica *replica, struct bench *bench, const struct co
     if (len < 0 || (size_t)len >= sizeof replica->command)
         bench_fail("the programs' folder has too long a name");
     bench_fresh_path(bench, replica->folder, sizeof replica->folder, "replica");
-    if (athena_sync_create(replica->folder, corpus->secret, url, &error) != ATHENA_OK)
+    if (athena_sync_create(replica->folder, corpus->secret, url, NULL, &error) != ATHENA_OK)
         bench_fail("no replica in %s: %s", replica->folder, error.text);
 }
 
