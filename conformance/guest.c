@@ -2,6 +2,7 @@
 
 #include "conformance/base64url.h"
 #include "conformance/document.h"
+#include "conformance/json_same.h"
 
 #include <sodium.h>
 #include <stdlib.h>
@@ -44,8 +45,7 @@ double guest_limit(const struct guest *guest, const char *name) {
 static cJSON *find_request(const struct guest *guest, const cJSON *message) {
     const cJSON *req = cJSON_GetObjectItemCaseSensitive(message, "req");
     cJSON *request = guest->asked->child;
-    while (request != NULL &&
-           !cJSON_Compare(cJSON_GetObjectItemCaseSensitive(request, "req"), req, true))
+    while (request != NULL && !json_same(cJSON_GetObjectItemCaseSensitive(request, "req"), req))
         request = request->next;
     return request;
 }

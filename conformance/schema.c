@@ -1,6 +1,7 @@
 #include "conformance/schema.h"
 
 #include "conformance/file.h"
+#include "conformance/json_same.h"
 #include "conformance/json_write.h"
 #include "conformance/memory.h"
 
@@ -89,7 +90,7 @@ static bool check_type(const struct check *check, const cJSON *rule, const cJSON
 static bool check_const(const struct check *check, const cJSON *rule, const cJSON *schema,
                         const cJSON *value) {
     (void)schema;
-    if (cJSON_Compare(rule, value, true))
+    if (json_same(rule, value))
         return true;
     char *expected = json_write(rule);
     refuse(check, "must be %s", expected);
@@ -102,7 +103,7 @@ static bool check_enum(const struct check *check, const cJSON *rule, const cJSON
     (void)schema;
     const cJSON *allowed;
     cJSON_ArrayForEach(allowed, rule) {
-        if (cJSON_Compare(allowed, value, true))
+        if (json_same(allowed, value))
             return true;
     }
     char *expected = json_write(rule);
@@ -177,7 +178,7 @@ static bool check_unique(const struct check *check, const cJSON *rule, const cJS
         return true;
     for (const cJSON *a = value->child; a != NULL; a = a->next)
         for (const cJSON *b = a->next; b != NULL; b = b->next)
-            if (cJSON_Compare(a, b, true))
+            if (json_same(a, b))
                 return refuse(check, "must not have equal elements");
     return true;
 }

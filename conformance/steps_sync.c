@@ -4,6 +4,7 @@
  */
 #include "conformance/base64url.h"
 #include "conformance/document.h"
+#include "conformance/json_same.h"
 #include "conformance/match.h"
 #include "conformance/memory.h"
 #include "conformance/run.h"
@@ -301,8 +302,8 @@ static const char *page_fault(const struct frame *frame, const cJSON *page, cons
     const cJSON *after = cJSON_GetObjectItem(frame->memo, "after");
     const cJSON *cursor = cJSON_GetObjectItemCaseSensitive(page, "cursor");
     int len = cJSON_GetArraySize(entries);
-    if (!cJSON_Compare(cJSON_GetObjectItemCaseSensitive(page, "req"),
-                       cJSON_GetObjectItem(frame->memo, "req"), true))
+    if (!json_same(cJSON_GetObjectItemCaseSensitive(page, "req"),
+                   cJSON_GetObjectItem(frame->memo, "req")))
         return "the reply to the list does not carry its req";
     if (!cJSON_IsArray(entries))
         return "the reply to the list is no page of what was asked for";
@@ -312,7 +313,7 @@ static const char *page_fault(const struct frame *frame, const cJSON *page, cons
         return NULL;
     if (len == 0)
         return "a page promises more but is empty";
-    if (after != NULL && cJSON_Compare(after, cursor, true))
+    if (after != NULL && json_same(after, cursor))
         return "a page promises more but its cursor does not advance";
     return NULL;
 }
@@ -360,7 +361,7 @@ static enum progress finish_read(struct run *run, const struct frame *frame,
         return STEP_FAILED;
     enum progress progress =
         run_compare(run, expected, cJSON_GetObjectItem(frame->memo, "entries"), "the reply");
-    if (progress == STEP_DONE && !cJSON_Compare(cursor, end, true))
+    if (progress == STEP_DONE && !json_same(cursor, end))
         progress =
             run_fail_values(run, end, cursor, "the listing does not end at the cursor of opened");
     if (progress == STEP_DONE && pages != NULL)

@@ -1,6 +1,7 @@
 /* Steps on single connections: handshake, messages, frames, endings. */
 #include "conformance/base64url.h"
 #include "conformance/clock.h"
+#include "conformance/json_same.h"
 #include "conformance/json_write.h"
 #include "conformance/match.h"
 #include "conformance/memory.h"
@@ -521,7 +522,7 @@ static enum progress step_ping(struct run *run, struct task *task, struct frame 
     if (frame->memo == NULL)
         send_ping(run, frame, connection);
     cJSON_ArrayForEach(pong, connection->pongs) {
-        if (cJSON_Compare(pong, frame->memo, true))
+        if (json_same(pong, frame->memo))
             return run_checked(run);
     }
     return connection->ending == CONNECTION_LIVES

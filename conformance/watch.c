@@ -2,6 +2,7 @@
 
 #include "conformance/base64url.h"
 #include "conformance/document.h"
+#include "conformance/json_same.h"
 #include "conformance/memory.h"
 
 #include <search.h>
@@ -90,8 +91,7 @@ static unsigned moment_of(const cJSON *request) {
 static cJSON *take_request(struct watch *watch, const cJSON *reply) {
     const cJSON *req = cJSON_GetObjectItemCaseSensitive(reply, "req");
     cJSON *request = watch->asked->child;
-    while (request != NULL &&
-           !cJSON_Compare(cJSON_GetObjectItemCaseSensitive(request, "req"), req, true))
+    while (request != NULL && !json_same(cJSON_GetObjectItemCaseSensitive(request, "req"), req))
         request = request->next;
     return request != NULL ? cJSON_DetachItemViaPointer(watch->asked, request) : NULL;
 }

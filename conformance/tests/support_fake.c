@@ -1,6 +1,7 @@
 #include "conformance/tests/support_fake.h"
 
 #include "conformance/endpoint.h"
+#include "conformance/json_write.h"
 #include "conformance/match.h"
 #include "conformance/memory.h"
 #include "conformance/stream.h"
@@ -52,7 +53,7 @@ static char *fill_in(const char *text, const cJSON *message) {
                 skip = 1 + strlen(names[i]);
             }
         }
-        char *json = member != NULL ? cJSON_PrintUnformatted(member) : NULL;
+        char *json = member != NULL ? json_write(member) : NULL;
         bytes_append(&out, json != NULL ? json : text, json != NULL ? strlen(json) : skip);
         free(json);
         text += skip;

@@ -3,6 +3,7 @@
  * and to fail, against a scripted server, and each kind of invalid file is refused with its place.
  */
 #include "conformance/file.h"
+#include "conformance/json_write.h"
 #include "conformance/memory.h"
 #include "conformance/run.h"
 #include "conformance/tests/support_fake.h"
@@ -120,14 +121,14 @@ static void compare(const char *file, const cJSON *item, const struct verdict *v
 static char *scenario_text(const cJSON *item) {
     const cJSON *scenario = cJSON_GetObjectItem(item, "scenario");
     if (scenario != NULL)
-        return cJSON_Print(scenario);
+        return json_write(scenario);
     cJSON *whole = cJSON_Parse("{\"title\":\"A case of the corpus\",\"why\":\"To prove the engine "
                                "itself\",\"requirements\":[\"ASP-WELCOME-1\"]}");
     const char *profile = text_of(item, "profile");
     cJSON_AddStringToObject(whole, "profile", profile != NULL ? profile : "core");
     cJSON_AddItemToObject(whole, "steps",
                           cJSON_Duplicate(cJSON_GetObjectItem(item, "steps"), true));
-    char *text = cJSON_Print(whole);
+    char *text = json_write(whole);
     cJSON_Delete(whole);
     return text;
 }

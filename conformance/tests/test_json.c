@@ -1,4 +1,5 @@
 /* The strict reading of what a server sends: every rule refuses, nothing else does; and writing. */
+#include "conformance/json_same.h"
 #include "conformance/json_strict.h"
 #include "conformance/json_write.h"
 #include "conformance/memory.h"
@@ -170,6 +171,36 @@ START_TEST(printable_texts_have_no_control) {
 }
 END_TEST
 
+START_TEST(same_values) {
+    static const struct {
+        const char *a, *b;
+        bool same;
+    } rows[] = {
+        {"9007199254740991", "9007199254740990", false},
+        {"4503599627370496", "4503599627370497", false},
+        {"1", "1.0", true},
+        {"1", "\"1\"", false},
+        {"\"a\"", "\"A\"", false},
+        {"null", "false", false},
+        {"true", "true", true},
+        {"[1,2]", "[1,2]", true},
+        {"[1,2]", "[1]", false},
+        {"[1]", "[1,2]", false},
+        {"{\"a\":1,\"b\":[{}]}", "{\"b\":[{}],\"a\":1}", true},
+        {"{\"a\":1}", "{\"A\":1}", false},
+        {"{\"a\":1}", "{\"a\":1,\"b\":1}", false},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        cJSON *a = cJSON_Parse(rows[i].a);
+        cJSON *b = cJSON_Parse(rows[i].b);
+        ck_assert_msg(json_same(a, b) == rows[i].same, "%s %s", rows[i].a, rows[i].b);
+        ck_assert(json_same(a, a) && !json_same(a, NULL) && !json_same(NULL, a));
+        cJSON_Delete(a);
+        cJSON_Delete(b);
+    }
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("JSON");
     support_add(suite, "valid", valid_texts_pass);
@@ -179,5 +210,6 @@ int main(void) {
     support_add(suite, "writing", integers_are_written_in_digits);
     support_add(suite, "finding", values_are_found_by_pointer);
     support_add(suite, "printable", printable_texts_have_no_control);
+    support_add(suite, "same", same_values);
     return support_main(suite);
 }
