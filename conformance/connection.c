@@ -186,7 +186,6 @@ static void search_url(struct connection *connection, const struct bytes *head) 
 }
 
 static void take_handshake(struct connection *connection, const struct endpoint_event *event) {
-    struct bytes offered = {0};
     bool is_refused = event->kind == ENDPOINT_EVENT_REFUSED;
     connection->http_status = is_refused && event->code == 0 ? -1 : event->code;
     transcript_add(connection->transcript, connection->name, TRANSCRIPT_RECEIVED, "(HTTP %d)",
@@ -201,10 +200,9 @@ static void take_handshake(struct connection *connection, const struct endpoint_
     if (strncmp((const char *)event->bytes.at, REQUEST_LINE, strlen(REQUEST_LINE)) != 0)
         refuse(connection, "ASP-WS-9", "the client asks for another path than its URL has: %.*s",
                (int)strcspn((const char *)event->bytes.at, "\r\n"), (const char *)event->bytes.at);
-    if (!handshake_header(&event->bytes, event->bytes.len, "Sec-WebSocket-Protocol", &offered) ||
-        strstr((const char *)offered.at, HANDSHAKE_SUBPROTOCOL) == NULL)
+    if (!handshake_lists(&event->bytes, event->bytes.len, "Sec-WebSocket-Protocol",
+                         HANDSHAKE_SUBPROTOCOL, false))
         refuse(connection, "ASP-WS-2", "the client does not offer " HANDSHAKE_SUBPROTOCOL);
-    bytes_fini(&offered);
 }
 
 static void take_pong(struct connection *connection, const struct bytes *payload) {
@@ -250,9 +248,8 @@ static void take_event(struct connection *connection, const struct endpoint_even
         take_close(connection, event);
         break;
     case ENDPOINT_EVENT_FAULT:
-        /* a faulty answer to the handshake breaks what the step that connects cites */
-        refuse(connection, connection->http_status != 0 ? "ASP-WS-1" : NULL,
-               "the %s broke RFC 6455: %s", peer(connection), (const char *)event->bytes.at);
+        refuse(connection, event->requirement, "from the %s: %s", peer(connection),
+               (const char *)event->bytes.at);
         break;
     }
 }

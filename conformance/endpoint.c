@@ -15,7 +15,7 @@ enum phase { PHASE_HEAD, PHASE_FRAMES, PHASE_OVER };
 struct endpoint {
     bool client;
     enum phase phase;
-    char key[25];
+    struct bytes request; /* of a client: what the answer must fit */
     struct entropy *entropy;
     struct bytes input;
     size_t input_at; /* read so far by wslay */
@@ -76,7 +76,8 @@ struct endpoint *endpoint_new_client(struct entropy *entropy,
     uint8_t nonce[HANDSHAKE_KEY_BYTES];
     endpoint->entropy = entropy;
     entropy_fill(entropy, nonce, sizeof nonce);
-    handshake_write_request(request, nonce, endpoint->key, &endpoint->output);
+    handshake_write_request(request, nonce, &endpoint->request);
+    bytes_append(&endpoint->output, endpoint->request.at, endpoint->request.len);
     return endpoint;
 }
 
@@ -104,6 +105,7 @@ void endpoint_free(struct endpoint *endpoint) {
     free(endpoint->events);
     free(endpoint->refusal);
     free(endpoint->subprotocol);
+    bytes_fini(&endpoint->request);
     bytes_fini(&endpoint->input);
     bytes_fini(&endpoint->output);
     bytes_fini(&endpoint->message);
@@ -128,9 +130,14 @@ static void emit(struct endpoint *endpoint, enum endpoint_event_kind kind, int c
     event->bytes.len--;
 }
 
-static void fault(struct endpoint *endpoint, const char *what) {
+static void fault_of(struct endpoint *endpoint, const char *requirement, const char *what) {
     emit(endpoint, ENDPOINT_EVENT_FAULT, 0, what, strlen(what));
+    endpoint->events[endpoint->events_len - 1].requirement = requirement;
     endpoint->phase = PHASE_OVER;
+}
+
+static void fault(struct endpoint *endpoint, const char *what) {
+    fault_of(endpoint, "ASP-WS-1", what);
 }
 
 bool endpoint_next(struct endpoint *endpoint, struct endpoint_event *event) {
@@ -162,9 +169,11 @@ static void read_answer(struct endpoint *endpoint, size_t head_len) {
         endpoint->phase = PHASE_OVER;
         return;
     }
-    const char *wrong = handshake_fault(&endpoint->input, head_len, endpoint->key);
+    const char *requirement;
+    const char *wrong =
+        handshake_fault(&endpoint->input, head_len, &endpoint->request, &requirement);
     if (wrong != NULL)
-        fault(endpoint, wrong);
+        fault_of(endpoint, requirement, wrong);
     else
         begin_frames(endpoint, head_len);
 }

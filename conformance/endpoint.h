@@ -35,13 +35,14 @@ enum endpoint_event_kind {
     ENDPOINT_EVENT_PING, /* answered already, unless they are ignored */
     ENDPOINT_EVENT_PONG,
     ENDPOINT_EVENT_CLOSE, /* `code`, 1005 when it has none; answered already */
-    ENDPOINT_EVENT_FAULT, /* the peer broke RFC 6455; `bytes` says how; nothing follows */
+    ENDPOINT_EVENT_FAULT, /* the peer broke `requirement`; `bytes` says how; nothing follows */
 };
 
 struct endpoint_event {
     enum endpoint_event_kind kind;
     int code;
-    struct bytes bytes; /* payload; the receiver frees it with bytes_fini */
+    struct bytes bytes;      /* payload; the receiver frees it with bytes_fini */
+    const char *requirement; /* static */
 };
 
 /* One frame to send, legal or not. */

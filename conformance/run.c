@@ -10,9 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { STEP_TABLES_LEN = 6 };
+enum { STEP_TABLES_LEN = 7 };
 static const struct step_kind *const STEP_TABLES[STEP_TABLES_LEN] = {
-    STEPS_WIRE, STEPS_SYNC, STEPS_FLOW, STEPS_HISTORY, STEPS_DEVICE, STEPS_HOST};
+    STEPS_CONNECTION, STEPS_WIRE, STEPS_SYNC, STEPS_FLOW, STEPS_HISTORY, STEPS_DEVICE, STEPS_HOST};
 
 /* ---- Verdicts -------------------------------------------------------------------------------- */
 
@@ -41,17 +41,30 @@ static const cJSON *written_step(const struct run *run) {
     return task->stack[i].raw;
 }
 
-/* The innermost citation wins. */
-static const char *cited_requirement(const struct run *run) {
+static const char *own_citation(const struct frame *frame) {
+    return cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(frame->raw, "requirement"));
+}
+
+static const char *usual_citation(const struct frame *frame, const char *pointer) {
+    const struct citation *usual = frame->usual;
+    while (usual != NULL && usual->pointer != NULL && strcmp(usual->pointer, pointer) != 0)
+        usual++;
+    return usual != NULL ? usual->requirement : NULL;
+}
+
+/* The innermost citation wins, then what a step usually breaks at `pointer`. */
+static const char *cited_requirement(const struct run *run, const char *pointer) {
+    const char *usual = NULL;
     for (const struct task *task = run->current; task != NULL; task = task->parent) {
         for (size_t i = task->depth; i > 0; i--) {
-            const cJSON *own =
-                cJSON_GetObjectItemCaseSensitive(task->stack[i - 1].raw, "requirement");
-            if (cJSON_IsString(own))
-                return own->valuestring;
+            const struct frame *frame = &task->stack[i - 1];
+            if (own_citation(frame) != NULL)
+                return own_citation(frame);
+            usual = usual != NULL ? usual : usual_citation(frame, pointer);
         }
     }
-    return cJSON_GetStringValue(cJSON_GetArrayItem(run->scenario->requirements, 0));
+    return usual != NULL ? usual
+                         : cJSON_GetStringValue(cJSON_GetArrayItem(run->scenario->requirements, 0));
 }
 
 static unsigned line_of_step(const struct run *run) {
@@ -73,7 +86,7 @@ static void conclude(struct run *run, enum verdict_status status, const char *re
         return;
     }
     if (requirement == NULL)
-        requirement = cited_requirement(run);
+        requirement = cited_requirement(run, "");
     verdict->status = status;
     verdict->message = printable_copy(message);
     free(message);
@@ -92,13 +105,21 @@ enum progress run_fail(struct run *run, const char *requirement, const char *for
     return STEP_FAILED;
 }
 
+static void add_values(struct run *run, const cJSON *expected, const cJSON *received,
+                       const char *pointer) {
+    struct verdict *verdict = &run->verdict;
+    if (verdict->expected == NULL && expected != NULL)
+        verdict->expected = match_brief(expected);
+    if (verdict->received == NULL && received != NULL)
+        verdict->received = match_brief(received);
+    if (verdict->pointer == NULL && pointer != NULL)
+        verdict->pointer = memory_copy_text(pointer);
+}
+
 enum progress run_fail_values(struct run *run, const cJSON *expected, const cJSON *received,
                               const char *message) {
     run_fail(run, NULL, "%s", message);
-    if (run->verdict.expected == NULL && expected != NULL)
-        run->verdict.expected = match_brief(expected);
-    if (run->verdict.received == NULL && received != NULL)
-        run->verdict.received = match_brief(received);
+    add_values(run, expected, received, NULL);
     return STEP_FAILED;
 }
 
@@ -111,15 +132,19 @@ enum progress run_compare(struct run *run, const cJSON *expected, const cJSON *r
         cJSON_Delete(saved);
         return run_checked(run);
     }
-    char *message = *fault.pointer != '\0'
-                        ? memory_format("%s differs at %s: %s", what, fault.pointer, fault.text)
-                        : memory_format("%s differs: %s", what, fault.text);
-    run_fail_values(run, expected, received, message);
-    if (run->verdict.pointer == NULL)
-        run->verdict.pointer = memory_copy_text(fault.pointer);
+    run_fail(run, cited_requirement(run, fault.pointer), "%s differs%s%s: %s", what,
+             *fault.pointer != '\0' ? " at " : "", fault.pointer, fault.text);
+    add_values(run, expected, received, fault.pointer);
     match_fault_fini(&fault);
     cJSON_Delete(saved);
-    free(message);
+    return STEP_FAILED;
+}
+
+enum progress run_fail_closed(struct run *run, const struct connection *connection,
+                              const char *meanwhile) {
+    char *how = connection_describe_ending(connection);
+    run_fail(run, NULL, "%s was %s while %s was expected", connection->name, how, meanwhile);
+    free(how);
     return STEP_FAILED;
 }
 
@@ -216,6 +241,7 @@ static void end_step(struct frame *frame) {
         task_fini(&frame->tasks[i]);
     free(frame->tasks);
     frame->step = frame->memo = NULL;
+    frame->usual = NULL;
     frame->tasks = NULL;
     frame->tasks_len = 0;
 }

@@ -26,14 +26,22 @@ enum progress { STEP_DONE, STEP_WAITS, STEP_FAILED };
 struct run;
 struct task;
 
+/* What a step breaks where `pointer` differs, unless it cites a requirement itself; "" is anything
+ * else that goes wrong. An array of them ends with NULL. */
+struct citation {
+    const char *pointer;
+    const char *requirement;
+};
+
 /* The current step of a list of steps. */
 struct frame {
-    const cJSON *steps; /* borrowed */
-    cJSON *owned;       /* the same, when the frame owns them */
-    const cJSON *raw;   /* the current step as written */
-    cJSON *step;        /* its values computed; NULL before it begins */
-    cJSON *memo;        /* what it remembers between calls; NULL at first */
-    struct task *tasks; /* of a parallel step, which owns them */
+    const cJSON *steps;           /* borrowed */
+    cJSON *owned;                 /* the same, when the frame owns them */
+    const cJSON *raw;             /* the current step as written */
+    cJSON *step;                  /* its values computed; NULL before it begins */
+    cJSON *memo;                  /* what it remembers between calls; NULL at first */
+    const struct citation *usual; /* of the step, which may set it; NULL: none */
+    struct task *tasks;           /* of a parallel step, which owns them */
     size_t tasks_len;
 };
 
@@ -91,11 +99,11 @@ struct step_kind {
     bool lazy; /* its values are not computed before it begins: it holds steps */
 };
 /* They end with verb NULL. */
-extern const struct step_kind STEPS_WIRE[], STEPS_SYNC[], STEPS_FLOW[], STEPS_HISTORY[],
-    STEPS_DEVICE[], STEPS_HOST[];
+extern const struct step_kind STEPS_CONNECTION[], STEPS_WIRE[], STEPS_SYNC[], STEPS_FLOW[],
+    STEPS_HISTORY[], STEPS_DEVICE[], STEPS_HOST[];
 
-/* Ends the run: the server broke the step's requirement (`requirement` NULL: the one the step or
- * the scenario cites). Both return STEP_FAILED. */
+/* Ends the run: the server broke the step's requirement (`requirement` NULL: the one the step
+ * cites, or usually breaks, or the scenario cites). Both return STEP_FAILED. */
 enum progress run_fail(struct run *run, const char *requirement, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 /* The same with what was expected and what came, either may be NULL. */
@@ -105,6 +113,9 @@ enum progress run_fail_values(struct run *run, const cJSON *expected, const cJSO
  * or ends the run with what differs in `what` ("the reply"). */
 enum progress run_compare(struct run *run, const cJSON *expected, const cJSON *received,
                           const char *what);
+/* Ends the run: the connection is over, while `meanwhile` ("a reply") was expected. */
+enum progress run_fail_closed(struct run *run, const struct connection *connection,
+                              const char *meanwhile);
 /* Ends the run: what the scenario tests is not offered, as `why` says. */
 enum progress run_unsupported(struct run *run, const char *why);
 /* Ends the run: the scenario is wrong. */

@@ -122,7 +122,7 @@ static _Noreturn void run_in_child(const struct runner *runner, size_t index, in
 static const char PROBE[] =
     "{\"title\": \"The server greets and answers\","
     " \"why\": \"Nothing else can be told of one that does not.\","
-    " \"requirements\": [\"ASP-WELCOME-1\"], \"profile\": \"core\", \"steps\": ["
+    " \"requirements\": [\"ASP-WS-1\"], \"profile\": \"core\", \"steps\": ["
     "{\"connect\": \"probe\"}, {\"document\": \"doc\"},"
     "{\"request\": {\"type\": \"list\", \"doc\": \"$doc.id\"}, \"on\": \"probe\","
     " \"reply\": {\"$any\": true}, \"requirement\": \"ASP-MSG-9\"}]}";

@@ -167,9 +167,7 @@ static cJSON *await_reply(struct run *run, struct connection *connection, const 
     if (reply == NULL && connection->ending == CONNECTION_LIVES) {
         *progress = run_wait_for(run, "%s on %s", what, connection->name);
     } else if (reply == NULL) {
-        char *how = connection_describe_ending(connection);
-        *progress = run_fail(run, NULL, "%s was %s instead of %s", connection->name, how, what);
-        free(how);
+        *progress = run_fail_closed(run, connection, what);
     }
     return reply;
 }
@@ -229,9 +227,11 @@ static enum progress expand_request(struct run *run, struct task *task, struct f
     return run_expand(run, task, steps);
 }
 
-/* {"open": "doc", "on": "alice"}; "holds": [changes] checks count and digest, "reply" overrides
- * what is expected. */
+/* {"open": "doc", "on": "alice"}; "holds": [changes] checks count [ASP-DIG-2] and digest
+ * [ASP-DIG-1], "reply" overrides what is expected. */
 static enum progress step_open(struct run *run, struct task *task, struct frame *frame) {
+    static const struct citation holding[] = {
+        {"/count", "ASP-DIG-2"}, {"/digest", "ASP-DIG-1"}, {NULL, NULL}};
     const char *doc = step_text(frame, "open");
     const char *on = step_text(frame, "on");
     const cJSON *document = run_document(run, frame, "open");
@@ -245,11 +245,12 @@ static enum progress step_open(struct run *run, struct task *task, struct frame 
                         doc_id(document), on, doc, on, on, doc_id(document));
     if (holds != NULL) {
         cJSON *reply = cJSON_GetObjectItem(step, "reply");
-        cJSON *digest = cJSON_AddObjectToObject(reply, "digest");
         cJSON *count = cJSON_AddObjectToObject(reply, "count");
+        cJSON *digest = cJSON_AddObjectToObject(reply, "digest");
         cJSON *changes = cJSON_AddObjectToObject(count, "$count");
         copy_member(digest, "$digest", holds);
         copy_member(changes, "$changes", holds);
+        frame->usual = holding;
     }
     copy_member(step, "reply", step_member(frame, "reply"));
     return expand_request(run, task, frame, step);
@@ -481,8 +482,7 @@ static enum progress step_live(struct run *run, struct task *task, struct frame 
             return run_wait_for(run, "%d more live changes on %s", cJSON_GetArraySize(frame->memo),
                                 connection->name);
         if (message == NULL)
-            return run_fail(run, NULL, "%s ended before all live changes arrived",
-                            connection->name);
+            return run_fail_closed(run, connection, "all of the live changes");
         enum progress progress = take_live(run, frame, message);
         cJSON_Delete(message);
         if (progress == STEP_FAILED)

@@ -1,156 +1,16 @@
-/* Steps on single connections: handshake, messages, frames, endings. */
+/* Steps on single connections: messages and frames, pings. */
 #include "conformance/base64url.h"
-#include "conformance/clock.h"
 #include "conformance/json_same.h"
 #include "conformance/json_write.h"
 #include "conformance/match.h"
 #include "conformance/memory.h"
 #include "conformance/run.h"
 
-#include <errno.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { HTTP_SWITCHING = 101, NORMAL_CLOSURE = 1000, PING_BYTES = 8, CONTROL_BYTES_MAX = 125 };
-
-/* ---- connect --------------------------------------------------------------------------------- */
-
-static char *join_headers(struct run *run, const struct frame *frame) {
-    const char *common = target_headers(run->target);
-    char *all = memory_copy_text(common != NULL ? common : "");
-    const cJSON *header;
-    cJSON_ArrayForEach(header, step_member(frame, "headers")) {
-        char *longer = memory_format("%s%s\r\n", all, header->valuestring);
-        free(all);
-        all = longer;
-    }
-    return all;
-}
-
-static enum progress start_connecting(struct run *run, struct frame *frame) {
-    const struct url *url = target_url(run->target);
-    char *headers = join_headers(run, frame);
-    const char *path = step_text(frame, "path");
-    const char *subprotocols = step_text(frame, "subprotocols");
-    const struct handshake_request request = {.host = url->authority,
-                                              .path = path != NULL ? path : url->path,
-                                              .subprotocols =
-                                                  subprotocols == NULL    ? HANDSHAKE_SUBPROTOCOL
-                                                  : *subprotocols == '\0' ? NULL
-                                                                          : subprotocols,
-                                              .headers = headers};
-    struct stream_address address = target_address(run->target);
-    address.receive_buffer_bytes = (int)step_number(frame, "receive_buffer", 0);
-    struct connection *connection = connection_open(step_text(frame, "connect"), &address, &request,
-                                                    run->spec, &run->transcript, &run->entropy);
-    free(headers);
-    if (connection == NULL)
-        return run_fail(run, NULL, "connecting failed: %s", strerror(errno));
-    connection->watch.history = run->history;
-    connection->watch.number = history_connect(run->history, connection->name);
-    if (step_flag(frame, "ignores_pings"))
-        endpoint_ignore_pings(connection->endpoint);
-    run_add_connection(run, connection);
-    frame->memo = cJSON_CreateObject();
-    return STEP_DONE;
-}
-
-static enum progress fail_ended(struct run *run, const struct connection *connection,
-                                const char *meanwhile) {
-    char *how = connection_describe_ending(connection);
-    run_fail(run, NULL, "%s was %s while %s was expected", connection->name, how, meanwhile);
-    free(how);
-    return STEP_FAILED;
-}
-
-static bool offers(const cJSON *welcome, const char *profile) {
-    const cJSON *extension;
-    cJSON_ArrayForEach(extension, cJSON_GetObjectItemCaseSensitive(welcome, "extensions")) {
-        if (cJSON_IsString(extension) && strcmp(extension->valuestring, profile) == 0)
-            return true;
-    }
-    return strcmp(profile, "core") == 0;
-}
-
-static enum progress refuse_profile(struct run *run) {
-    char *why = memory_format("the server does not offer %s", run->scenario->profile);
-    enum progress progress = run_unsupported(run, why);
-    free(why);
-    return progress;
-}
-
-static enum progress take_welcome(struct run *run, struct frame *frame,
-                                  struct connection *connection) {
-    cJSON *welcome = connection_take_next(connection);
-    const cJSON *wanted = step_member(frame, "welcome");
-    if (welcome == NULL && connection->ending != CONNECTION_LIVES)
-        return fail_ended(run, connection, "welcome");
-    if (welcome == NULL)
-        return run_wait_for(run, "welcome on %s", connection->name);
-    cJSON *expected = wanted != NULL ? cJSON_Duplicate(wanted, true) : cJSON_CreateObject();
-    cJSON_AddStringToObject(expected, "type", "welcome");
-    enum progress progress = run_compare(run, expected, welcome, "the first message");
-    if (progress == STEP_DONE && !offers(welcome, run->scenario->profile))
-        progress = refuse_profile(run);
-    cJSON_Delete(expected);
-    cJSON *variable = cJSON_CreateObject();
-    cJSON_AddItemToObject(
-        variable, "challenge",
-        cJSON_Duplicate(cJSON_GetObjectItemCaseSensitive(welcome, "challenge"), true));
-    cJSON_AddItemToObject(variable, "welcome", welcome);
-    cJSON_AddStringToObject(variable, "authority", target_authority(run->target));
-    cJSON_AddItemToObject(variable, "opened", cJSON_CreateObject());
-    value_set(&run->scope, connection->name, variable);
-    return progress;
-}
-
-/* A server without TLS takes the first bytes of TLS for an unfinished request, and says nothing. */
-static enum progress wait_for_handshake(struct run *run, const struct connection *connection) {
-    if (connection->ending != CONNECTION_LIVES)
-        return fail_ended(run, connection, "an answer to the handshake");
-    if (!stream_is_ready(connection->stream))
-        return run_wait_for(run, "an answer to the TLS handshake of %s: does that port speak TLS?",
-                            connection->name);
-    return run_wait_for(run, "the answer to the handshake of %s", connection->name);
-}
-
-/* The value of an answer's header may say more than what is wanted ("Bearer realm=..."). */
-static enum progress check_header(struct run *run, const struct connection *connection,
-                                  const char *wanted) {
-    struct bytes value = {0};
-    const struct bytes head = {.at = (uint8_t *)connection->http_head,
-                               .len = strlen(connection->http_head)};
-    const char *colon = strchr(wanted, ':');
-    char *name = memory_format("%.*s", (int)(colon - wanted), wanted);
-    const char *rest = colon + strspn(colon, ": ");
-    bool ok = handshake_header(&head, head.len, name, &value) &&
-              strncasecmp((char *)value.at, rest, strlen(rest)) == 0;
-    bytes_fini(&value);
-    free(name);
-    return ok ? run_checked(run) : run_fail(run, NULL, "the answer lacks the header %s", wanted);
-}
-
-/* {"connect": "alice"}: the handshake and the welcome, or the HTTP "status" that refuses it, and a
- * "header" of that answer. */
-static enum progress step_connect(struct run *run, struct task *task, struct frame *frame) {
-    (void)task;
-    int wanted = (int)step_number(frame, "status", HTTP_SWITCHING);
-    if (frame->memo == NULL && start_connecting(run, frame) == STEP_FAILED)
-        return STEP_FAILED;
-    struct connection *connection = run_connection(run, frame, "connect");
-    if (connection == NULL)
-        return STEP_FAILED;
-    if (connection->http_status == 0)
-        return wait_for_handshake(run, connection);
-    if (connection->http_status != wanted)
-        return run_fail(run, NULL, "the handshake was answered with HTTP %d, not %d",
-                        connection->http_status, wanted);
-    if (wanted == HTTP_SWITCHING)
-        return take_welcome(run, frame, connection);
-    const char *header = step_text(frame, "header");
-    return header != NULL ? check_header(run, connection, header) : run_checked(run);
-}
+enum { PING_BYTES = 8, CONTROL_BYTES_MAX = 125 };
 
 /* ---- send ------------------------------------------------------------------------------------ */
 
@@ -158,7 +18,7 @@ static enum progress step_connect(struct run *run, struct task *task, struct fra
 static struct connection *living_connection(struct run *run, const struct frame *frame) {
     struct connection *connection = run_connection(run, frame, "on");
     if (connection != NULL && connection->ending != CONNECTION_LIVES) {
-        fail_ended(run, connection, "sending");
+        run_fail_closed(run, connection, "sending");
         return NULL;
     }
     return connection;
@@ -349,7 +209,7 @@ static enum progress step_expect(struct run *run, struct task *task, struct fram
         return STEP_FAILED;
     cJSON *message = take_for(connection, frame);
     if (message == NULL && connection->ending != CONNECTION_LIVES)
-        return fail_ended(run, connection, "a message");
+        return run_fail_closed(run, connection, "a message");
     if (message == NULL) {
         char *expected = match_brief(step_member(frame, "expect"));
         run_wait_for(run, "%s on %s", expected, connection->name);
@@ -387,7 +247,7 @@ static enum progress step_expect_any_order(struct run *run, struct task *task,
     while (frame->memo->child != NULL) {
         cJSON *message = connection_take_next(connection);
         if (message == NULL && connection->ending != CONNECTION_LIVES)
-            return fail_ended(run, connection, "a message");
+            return run_fail_closed(run, connection, "a message");
         if (message == NULL)
             return run_wait_for(run, "%d more messages on %s", cJSON_GetArraySize(frame->memo),
                                 connection->name);
@@ -399,99 +259,6 @@ static enum progress step_expect_any_order(struct run *run, struct task *task,
             return STEP_FAILED;
     }
     return run_checked(run);
-}
-
-/* ---- Endings --------------------------------------------------------------------------------- */
-
-static bool ending_is(const struct connection *connection, const cJSON *wanted) {
-    if (cJSON_IsNumber(wanted))
-        return connection->ending == CONNECTION_CLOSED &&
-               connection->close_code == wanted->valueint;
-    const char *name = cJSON_IsString(wanted) ? wanted->valuestring : "";
-    return strcmp(name, "any") == 0 ||
-           (strcmp(name, "fin") == 0 && connection->ending == CONNECTION_FIN) ||
-           (strcmp(name, "reset") == 0 && connection->ending == CONNECTION_RESET);
-}
-
-/* {"expect_close": 4000, "on": "alice"}: a close code, "fin" (the stream ends without a close
- * frame), "reset", "any", or an array of them. */
-static enum progress step_expect_close(struct run *run, struct task *task, struct frame *frame) {
-    (void)task;
-    const cJSON *wanted = step_member(frame, "expect_close");
-    const cJSON *choice;
-    struct connection *connection = run_connection(run, frame, "on");
-    if (connection == NULL)
-        return STEP_FAILED;
-    cJSON *message = connection_take_reply(connection);
-    if (message != NULL) {
-        run_fail_values(run, wanted, message, "a message came where the end was expected");
-        cJSON_Delete(message);
-        return STEP_FAILED;
-    }
-    if (connection->ending == CONNECTION_LIVES)
-        return run_wait_for(run, "the end of %s", connection->name);
-    bool fits = !cJSON_IsArray(wanted) && ending_is(connection, wanted);
-    if (cJSON_IsArray(wanted))
-        cJSON_ArrayForEach(choice, wanted) fits = fits || ending_is(connection, choice);
-    if (fits)
-        return run_checked(run);
-    char *how = connection_describe_ending(connection);
-    cJSON *received = cJSON_CreateString(how);
-    run_fail_values(run, wanted, received, "the connection ended in another way");
-    cJSON_Delete(received);
-    free(how);
-    return STEP_FAILED;
-}
-
-/* {"disconnect": "alice", "how": "close" | "fin" | "reset"}. */
-static enum progress step_disconnect(struct run *run, struct task *task, struct frame *frame) {
-    (void)task;
-    const char *how = step_text(frame, "how");
-    struct connection *connection = run_connection(run, frame, "disconnect");
-    if (connection == NULL)
-        return STEP_FAILED;
-    if (how != NULL && strcmp(how, "close") != 0) {
-        connection_drop(connection, strcmp(how, "reset") == 0);
-        return STEP_DONE;
-    }
-    if (frame->memo == NULL && connection->ending == CONNECTION_LIVES)
-        connection_close(connection, NORMAL_CLOSURE);
-    if (frame->memo == NULL)
-        frame->memo = cJSON_CreateTrue();
-    return connection->ending == CONNECTION_LIVES
-               ? run_wait_for(run, "the answer to the close frame of %s", connection->name)
-               : STEP_DONE;
-}
-
-static enum progress step_stop_reading(struct run *run, struct task *task, struct frame *frame) {
-    (void)task;
-    struct connection *connection = run_connection(run, frame, "stop_reading");
-    if (connection == NULL)
-        return STEP_FAILED;
-    connection->paused = true;
-    return STEP_DONE;
-}
-
-static enum progress step_resume_reading(struct run *run, struct task *task, struct frame *frame) {
-    (void)task;
-    struct connection *connection = run_connection(run, frame, "resume_reading");
-    if (connection == NULL)
-        return STEP_FAILED;
-    connection->paused = false;
-    return STEP_DONE;
-}
-
-/* {"abandon": "alice", "as": "ghost"}: a device that is gone without a word: its connection stays,
- * is not read any more, and has another name from now on. */
-static enum progress step_abandon(struct run *run, struct task *task, struct frame *frame) {
-    (void)task;
-    struct connection *connection = run_connection(run, frame, "abandon");
-    if (connection == NULL)
-        return STEP_FAILED;
-    connection->paused = true;
-    free(connection->name);
-    connection->name = memory_copy_text(step_text(frame, "as"));
-    return STEP_DONE;
 }
 
 /* ---- ping ------------------------------------------------------------------------------------ */
@@ -527,7 +294,7 @@ static enum progress step_ping(struct run *run, struct task *task, struct frame 
     }
     return connection->ending == CONNECTION_LIVES
                ? run_wait_for(run, "a pong on %s", connection->name)
-               : fail_ended(run, connection, "a pong");
+               : run_fail_closed(run, connection, "a pong");
 }
 
 /* {"pinged": "alice"}: a ping has come since it was connected; or a `list`, by which a client may
@@ -543,40 +310,16 @@ static enum progress step_pinged(struct run *run, struct task *task, struct fram
         return run_checked(run);
     return connection->ending == CONNECTION_LIVES
                ? run_wait_for(run, "a ping on %s", connection->name)
-               : fail_ended(run, connection, "a ping");
+               : run_fail_closed(run, connection, "a ping");
 }
 
-/* {"lives": "alice", "for_ms": 2500}: it is still there then. The one step that lets time pass. */
-static enum progress step_lives(struct run *run, struct task *task, struct frame *frame) {
-    (void)task;
-    double for_ms = step_number(frame, "for_ms", 0);
-    struct connection *connection = run_connection(run, frame, "lives");
-    if (connection == NULL)
-        return STEP_FAILED;
-    if (frame->memo == NULL)
-        frame->memo = cJSON_CreateNumber((double)clock_now_us() + for_ms * 1000);
-    if (connection->ending != CONNECTION_LIVES)
-        return fail_ended(run, connection, "more time");
-    run->wakes_us = (int64_t)frame->memo->valuedouble;
-    return clock_left_ms(run->wakes_us) == 0
-               ? run_checked(run)
-               : run_wait_for(run, "%.0f ms with %s", for_ms, connection->name);
-}
-
-const struct step_kind STEPS_WIRE[] = {{"connect", step_connect, false},
-                                       {"send", step_send, false},
+const struct step_kind STEPS_WIRE[] = {{"send", step_send, false},
                                        {"send_text", step_send_text, false},
                                        {"send_frames", step_send_frames, false},
                                        {"send_fragmented", step_send_fragmented, false},
                                        {"send_bytes", step_send_bytes, false},
                                        {"expect", step_expect, false},
                                        {"expect_any_order", step_expect_any_order, false},
-                                       {"expect_close", step_expect_close, false},
-                                       {"disconnect", step_disconnect, false},
-                                       {"stop_reading", step_stop_reading, false},
-                                       {"resume_reading", step_resume_reading, false},
-                                       {"abandon", step_abandon, false},
                                        {"ping", step_ping, false},
                                        {"pinged", step_pinged, false},
-                                       {"lives", step_lives, false},
                                        {NULL, NULL, false}};

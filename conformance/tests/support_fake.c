@@ -28,7 +28,8 @@ const char FAKE_WELCOME[] =
 struct peer {
     struct stream *stream; /* NULL once over */
     struct endpoint *endpoint;
-    bool raw; /* answered by hand: nothing it says is read as frames */
+    bool raw;          /* answered by hand: nothing it says is read as frames */
+    const cJSON *edit; /* what to replace, by what, in the answer to its handshake */
 };
 
 struct server {
@@ -99,6 +100,8 @@ static void act(struct server *server, struct peer *self, const cJSON *action,
         free(filled);
     } else if (raw != NULL) {
         send_raw(peer, raw);
+    } else if (cJSON_HasObjectItem(action, "edit")) {
+        peer->edit = cJSON_GetObjectItem(action, "edit");
     } else if (http != NULL) {
         peer->raw = true;
         endpoint_send_bytes(peer->endpoint, http, strlen(http));
@@ -158,6 +161,25 @@ static void take_events(struct server *server, struct peer *peer) {
     flush_peer(peer);
 }
 
+/* The honest answer to the handshake, as it was asked to be changed. */
+static void edit_answer(struct peer *peer) {
+    struct bytes *output = endpoint_output(peer->endpoint);
+    if (peer->edit == NULL || output->len == 0)
+        return;
+    const char *from = cJSON_GetArrayItem(peer->edit, 0)->valuestring;
+    const char *to = cJSON_GetArrayItem(peer->edit, 1)->valuestring;
+    char *answer = memory_format("%.*s", (int)output->len, (const char *)output->at);
+    const char *found = strstr(answer, from);
+    if (found == NULL)
+        abort();
+    bytes_drop(output, output->len);
+    bytes_append(output, answer, (size_t)(found - answer));
+    bytes_append(output, to, strlen(to));
+    bytes_append(output, found + strlen(from), strlen(found + strlen(from)));
+    free(answer);
+    peer->edit = NULL;
+}
+
 static void serve_peer(struct server *server, struct peer *peer) {
     static uint8_t piece[65536];
     ssize_t got = stream_read(peer->stream, piece, sizeof piece);
@@ -166,6 +188,7 @@ static void serve_peer(struct server *server, struct peer *peer) {
             react(server, peer, "head", NULL);
         if (!peer->raw && peer->stream != NULL)
             endpoint_feed(peer->endpoint, piece, (size_t)got);
+        edit_answer(peer);
         if (peer->stream != NULL)
             take_events(server, peer);
     } else if (got < 0) {

@@ -8,7 +8,8 @@
  * "from" is the number of the connection (from 1), any when absent; "when" a template as in a
  * scenario's expect. In a text, $req, $doc, $changes and $ids become what the message said.
  * Actions: "text" (a message), "raw" (bytes in hex, outside frames), "close" (a code; 0 drops the
- * stream), "reset". A reaction to "head" answers the HTTP request itself, with "http": "...".
+ * stream), "reset". A reaction to "head" answers the HTTP request itself, with "http": "...",
+ * or changes the honest answer, with "edit": ["from", "to"].
  */
 #ifndef CONFORM_SUPPORT_FAKE_H
 #define CONFORM_SUPPORT_FAKE_H

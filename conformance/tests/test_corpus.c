@@ -122,8 +122,12 @@ static char *scenario_text(const cJSON *item) {
     const cJSON *scenario = cJSON_GetObjectItem(item, "scenario");
     if (scenario != NULL)
         return json_write(scenario);
-    cJSON *whole = cJSON_Parse("{\"title\":\"A case of the corpus\",\"why\":\"To prove the engine "
-                               "itself\",\"requirements\":[\"ASP-WELCOME-1\"]}");
+    const cJSON *requirements = cJSON_GetObjectItem(item, "requirements");
+    cJSON *whole =
+        cJSON_Parse("{\"title\":\"A case of the corpus\",\"why\":\"To prove the engine itself\"}");
+    cJSON_AddItemToObject(whole, "requirements",
+                          requirements != NULL ? cJSON_Duplicate(requirements, true)
+                                               : cJSON_Parse("[\"ASP-WELCOME-1\"]"));
     const char *profile = text_of(item, "profile");
     cJSON_AddStringToObject(whole, "profile", profile != NULL ? profile : "core");
     cJSON_AddItemToObject(whole, "steps",
