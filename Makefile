@@ -187,10 +187,11 @@ soak: all ## keep the server busy for SOAK_SECONDS (1800): does it stay as it wa
 interop-deps: ## install the npm packages that the targets in JavaScript need
 	npm ci --prefix interop --no-audit --no-fund --ignore-scripts
 
-vectors-check: ## regenerate vectors, messages and Automerge fixtures and compare
+vectors-check: ## regenerate vectors, messages and Automerge fixtures and compare; validate scenarios
 	node fixtures/vectors/generate.mjs --check
 	node fixtures/messages/generate.mjs --check
 	node fixtures/automerge/generate.mjs --check
+	node scripts/validate-scenarios.mjs
 
 interop: all ## test the JavaScript implementation; every server with every client, in a table
 	node --test interop/test/

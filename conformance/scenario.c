@@ -42,8 +42,9 @@ static bool check_with(const struct checking *checking, const cJSON *schema, con
 
 static bool check_steps(const struct checking *checking, const cJSON *steps, const char *where);
 
-/* A step's first member is its verb; each verb has its own schema, which gives better messages
- * than one schema with all of them as alternatives. */
+/* A step's first member is its verb. Each verb has its own schema, and what a step holds is looked
+ * at before the step itself: that gives better messages than one choice among all of them, by which
+ * the whole file is checked afterwards. */
 static bool check_step(const struct checking *checking, const cJSON *step, const char *where) {
     const char *verb = cJSON_IsObject(step) && step->child != NULL ? step->child->string : "";
     char *name = memory_format("step_%s", verb);
@@ -54,16 +55,14 @@ static bool check_step(const struct checking *checking, const cJSON *step, const
         *checking->error = memory_format("%s: \"%s\" is no step", where, verb);
         return false;
     }
-    if (!check_with(checking, schema, step, where))
-        return false;
     const cJSON *branches = strcmp(verb, "parallel") == 0 ? step->child : NULL;
     const cJSON *branch;
     cJSON_ArrayForEach(branch, branches) {
         if (!check_steps(checking, branch, where))
             return false;
     }
-    const cJSON *inside = cJSON_GetObjectItemCaseSensitive(step, "steps");
-    return inside == NULL || check_steps(checking, inside, where);
+    return check_steps(checking, cJSON_GetObjectItemCaseSensitive(step, "steps"), where) &&
+           check_with(checking, schema, step, where);
 }
 
 static bool check_steps(const struct checking *checking, const cJSON *steps, const char *where) {
@@ -86,8 +85,8 @@ static bool check_scenario(struct schema_set *schemas, const cJSON *json, char *
         *error = memory_format("%s was not found", SCHEMA_NAME);
     else if (twice != NULL)
         *error = memory_format("the member \"%s\" is there twice", twice);
-    return *error == NULL && check_with(&checking, checking.root, json, "") &&
-           check_steps(&checking, cJSON_GetObjectItem(json, "steps"), "");
+    return *error == NULL && check_steps(&checking, cJSON_GetObjectItem(json, "steps"), "") &&
+           check_with(&checking, checking.root, json, "");
 }
 
 /* ---- Lines ----------------------------------------------------------------------------------- */

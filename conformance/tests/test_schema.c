@@ -117,10 +117,53 @@ START_TEST(endless_references_end) {
 }
 END_TEST
 
+/* What any validator sees of a scenario, without the messages for each verb. */
+START_TEST(published_schema_looks_into_steps) {
+    static const struct {
+        const char *steps;
+        bool ok;
+    } rows[] = {
+        {"[{\"connect\": \"a\", \"status\": 400}]", true},
+        {"[{\"repeat\": 2, \"steps\": [{\"parallel\": [[{\"ping\": \"a\"}], [{\"ping\": "
+         "\"b\"}]]}]}]",
+         true},
+        {"[{\"open\": \"doc\", \"on\": \"a\", \"holds\": []}]", true},
+        {"[{\"frobnicate\": 1}]", false},
+        {"[{}]", false},
+        {"[{\"connect\": \"a\", \"statuss\": 400}]", false},
+        {"[{\"connect\": \"a\"}, {\"open\": \"doc\"}]", false},
+        {"[{\"repeat\": 2, \"steps\": [{\"parallel\": [[{\"ping\": \"a\"}], [{\"pong\": "
+         "\"b\"}]]}]}]",
+         false},
+    };
+    char *error = NULL;
+    char *path = support_source("fixtures/scenarios/scenario.schema.json");
+    struct schema_set *set = schema_set_new();
+    ck_assert_msg(schema_set_load(set, path, &error), "%s", error);
+    const cJSON *root = schema_set_find(set, path);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct schema_fault fault;
+        char *text = memory_format("{\"title\": \"A title that is long\", \"why\": \"A reason that "
+                                   "is long enough\", \"requirements\": [\"ASP-MSG-9\"], "
+                                   "\"profile\": \"core\", \"steps\": %s}",
+                                   rows[i].steps);
+        cJSON *json = cJSON_Parse(text);
+        ck_assert_msg(schema_check(set, root, root, json, &fault) == rows[i].ok, "%s",
+                      rows[i].steps);
+        schema_fault_fini(&fault);
+        cJSON_Delete(json);
+        free(text);
+    }
+    schema_set_free(set);
+    free(path);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("schema");
     support_add(suite, "keywords", keywords_accept_and_refuse);
     support_add(suite, "refusals", what_is_not_understood_is_refused);
     support_add(suite, "recursion", endless_references_end);
+    support_add(suite, "scenarios", published_schema_looks_into_steps);
     return support_main(suite);
 }
