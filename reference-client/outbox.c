@@ -271,7 +271,7 @@ void outbox_on_pushed(struct session *s, const struct request *request,
 
 void outbox_on_refused(struct session *s, const struct athena_message *message) {
     s->pushes_in_flight--;
-    if (session_is_for_now(message->code) || message->code == ATHENA_LIMIT) {
+    if (session_is_for_now(message->code)) {
         uint64_t asked_ms = session_retry_after_ms(message);
         if (asked_ms > 0 && s->now_ms + asked_ms > s->push_not_before_ms)
             s->push_not_before_ms = s->now_ms + asked_ms;

@@ -323,7 +323,8 @@ bool session_is_for_now(enum athena_code code) {
     return athena_code_is_retryable(code) || code == ATHENA_UNKNOWN_CODE;
 }
 
-/* Without the answer the resume cannot go on: again on the next connection [ASP-OPEN-7]. */
+/* Without the answer the resume cannot go on: again on the next connection [ASP-OPEN-7]
+ * [ASP-ERR-10] [ASP-ERR-11]. */
 static void give_up_connection(struct session *s, const struct athena_message *message) {
     struct athena_error why = session_refusal("", message);
     if (!session_is_for_now(message->code))

@@ -9,7 +9,7 @@ import { encode } from '../lib/base64url.mjs'
 
 const ID_SIZE = 168 // the longest id with its quotes and comma
 export const LONGEST_RETRY = 3600000 // however long a server wants to be left alone
-const AGAIN_LATER = ['rate', 'unavailable', 'internal', 'limit']
+const AGAIN_LATER = ['rate', 'unavailable', 'internal']
 
 export class Sync {
   #link
@@ -30,7 +30,6 @@ export class Sync {
   #pushing = null
   #skipped = new Set() // not to be pushed again on this connection, or not yet
   #timers = new Set()
-  #size = 1 // which part of limits.batch is used: 1 / #size
 
   /**
    * `report(code, message, id)` tells the application, `validate(id, plaintext)` throws for a change
@@ -237,7 +236,7 @@ export class Sync {
     for (const change of this.#sendable()) {
       const size = envelopeLength(change.data.length)
       room -= changeSize(change.id, size)
-      if (chosen.length >= Math.max(1, batch / this.#size) || (room < 0 && chosen.length > 0)) break
+      if (chosen.length >= batch || (room < 0 && chosen.length > 0)) break
       if (size <= largest) chosen.push(change)
     }
     return chosen
@@ -272,7 +271,6 @@ export class Sync {
   #pushFailed(error, batch) {
     if (!(error instanceof RequestFailed)) throw error
     const ids = batch.map(({ id }) => id)
-    if (error.code === 'limit') this.#size *= 2
     if (AGAIN_LATER.includes(known(error.code))) return this.#later(ids, error.retryAfter)
     this.#report(error.code, error.message)
     for (const id of ids) this.#skipped.add(id)

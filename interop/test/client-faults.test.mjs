@@ -29,7 +29,7 @@ const first = (reply) => {
   return () => (done ? undefined : ((done = true), reply))
 }
 
-for (const code of ['rate', 'unavailable', 'internal', 'limit', 'something-new']) {
+for (const code of ['rate', 'unavailable', 'internal', 'something-new']) {
   test(`a push that is answered with ${code} is sent again, with the same bytes`, async (t) => {
     const server = await scripted(t, { answer: usual({ push: first({ type: 'error', code, message: 'not now', retry_after_ms: 20 }) }) })
     const anna = await replica(t, { url: server.url })
