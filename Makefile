@@ -120,12 +120,13 @@ $(eval $(call test_rule,reference-server,$(SERVER) $(PROTOCOL),-lwslay -lev))
 $(eval $(call test_rule,reference-client,$(CLIENT) $(PROTOCOL)))
 $(eval $(call test_rule,conformance,$(CONFORM),-lwslay))
 
-# A disk that fails and a clock that jumps, for the server that tests start.
-FAULTS := $(call objects,$(wildcard reference-server/tests/shim_*.c))
-$(BUILD)/reference-server/tests/faults.so: $(FAULTS)
+# A disk that fails and a clock that jumps, for the programs that tests start.
+FAULTS := $(call objects,$(wildcard scripts/faults/*.c))
+$(BUILD)/faults.so: $(FAULTS)
 	$(CC) -shared -o $@ $^
 $(FAULTS): SANFLAGS = # the sanitizers' own start runs through it
-$(addprefix $(BUILD)/reference-server/tests/test_,faults power): | $(BUILD)/reference-server/tests/faults.so
+$(addprefix $(BUILD)/,reference-server/tests/test_faults reference-server/tests/test_power \
+    reference-client/tests/test_power): | $(BUILD)/faults.so
 
 # Where tests find what they run: the built programs and the fixtures; and the seconds that Check gives
 # each, which only end what has failed, however busy the machine.
@@ -136,7 +137,7 @@ check: all $(TESTS) ## run the unit tests and every fast test
 	@$(TEST_ENV) scripts/run-tests $(if $(SIMULATION),'$(BUILD)/athena-simulate --seeds 2000') \
 	    $(TESTS) $(wildcard scripts/check-*)
 
-faults: all $(BUILD)/reference-server/tests/faults.so ## real replicas while the server's disk, descriptors and clock fail
+faults: all $(BUILD)/faults.so ## real replicas while the server's disk, descriptors and clock fail
 	@$(TEST_ENV) scripts/run-faults
 
 SERVER_COMMAND = $(CURDIR)/$(BUILD)/athena-syncd --listen 127.0.0.1:{port} --data {dir} \

@@ -213,9 +213,12 @@ static enum athena_code check_version(struct replica *r, struct athena_error *er
     int version = -1;
     if (sqlite3_prepare_v2(r->db, "PRAGMA user_version", -1, &statement, NULL) != SQLITE_OK)
         return sql_failed(r, error);
-    if (sqlite3_step(statement) == SQLITE_ROW)
+    bool ok = sqlite3_step(statement) == SQLITE_ROW;
+    if (ok)
         version = sqlite3_column_int(statement, 0);
     sqlite3_finalize(statement);
+    if (!ok)
+        return sql_failed(r, error);
     if (version == SCHEMA_VERSION)
         return ATHENA_OK;
     if (version == 0) /* a file of no bytes is an empty database to SQLite */

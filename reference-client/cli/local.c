@@ -113,6 +113,7 @@ int command_key(const struct arguments *arguments) {
 static void print_id(void *ctx, const struct athena_sync_change *change) {
     (void)ctx;
     printf("%.*s\n", (int)change->id.len, change->id.at);
+    fflush(stdout); /* whatever comes while the replica is closed, it is stored */
 }
 
 /* Hexadecimal with white space between; in place. */

@@ -2,7 +2,7 @@
 #ifndef SERVER_TESTS_SUPPORT_FAULTS_H
 #define SERVER_TESTS_SUPPORT_FAULTS_H
 
-#include "reference-server/tests/faults.h"
+#include "scripts/faults/faults.h"
 #include "reference-server/tests/support_client.h"
 #include "reference-server/tests/support_process.h"
 

@@ -1,8 +1,8 @@
-/* What a test tells shim_faults.c, which a server under test has loaded, to do to it: one of these,
- * in a file that both have mapped. What is not set does no harm.
+/* What a test tells shim_faults.c, which a program under test has loaded, to do to it: one of
+ * these, in a file that both have mapped. What is not set does no harm.
  */
-#ifndef SERVER_TESTS_FAULTS_H
-#define SERVER_TESTS_FAULTS_H
+#ifndef SCRIPTS_FAULTS_FAULTS_H
+#define SCRIPTS_FAULTS_FAULTS_H
 
 #include <stdatomic.h>
 
@@ -25,8 +25,9 @@ struct faults {
     atomic_long clock_s; /* by how much the wall clock is wrong */
     atomic_long full_write;   /* so many writes from now the disk is full; 0: not by itself */
     atomic_long failing_sync; /* so many syncs from now they fail; 0: not by themselves */
-    atomic_long power_loss;   /* so many writes, syncs and renames from now power is lost; 0: not */
-    atomic_uint dropped;      /* then: which of the writes that are not synced, see shim_power.h */
+    /* So many writes, syncs and renames from now power is lost, or at the program's end; 0: not. */
+    atomic_long power_loss;
+    atomic_uint dropped; /* then: which of the writes that are not synced, see shim_power.h */
 };
 
 #endif

@@ -1,6 +1,6 @@
 /* What a loss of power takes: writes that no sync has followed. */
-#ifndef SERVER_TESTS_SHIM_POWER_H
-#define SERVER_TESTS_SHIM_POWER_H
+#ifndef SCRIPTS_FAULTS_SHIM_POWER_H
+#define SCRIPTS_FAULTS_SHIM_POWER_H
 
 #include <sys/types.h>
 
@@ -11,7 +11,7 @@ void power_after_sync(int fd);
 /* After a file was cut: what was written behind its end is no more. */
 void power_after_resize(int fd, off64_t len);
 /* Takes back the writes that are not synced, those whose bit in `dropped` is set (the newest has
- * the lowest bit; after 32 again from the first), and kills the process. */
+ * the lowest bit; after 32 again from the first). What the process does then does not count. */
 void power_lose(unsigned dropped);
 
 #endif

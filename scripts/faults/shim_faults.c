@@ -3,8 +3,8 @@
  * between the program and the C library: what it lets through goes on to the next function of the
  * same name. Only regular files count as disk, so that sockets and what is logged go undisturbed.
  */
-#include "reference-server/tests/faults.h"
-#include "reference-server/tests/shim_power.h"
+#include "scripts/faults/faults.h"
+#include "scripts/faults/shim_power.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -58,9 +58,19 @@ static bool is_its_turn(atomic_long *countdown) {
 static bool awaits_power_loss(void) {
     if (atomic_load(&faults->power_loss) <= 0)
         return false;
-    if (is_its_turn(&faults->power_loss))
+    if (is_its_turn(&faults->power_loss)) {
         power_lose(atomic_load(&faults->dropped));
+        kill(getpid(), SIGKILL);
+    }
     return true;
+}
+
+/* A loss still to come comes when the program has ended. */
+__attribute__((destructor)) static void lose_at_end(void) {
+    const struct faults *told = faults;
+    faults = &none;
+    if (atomic_load(&told->power_loss) > 0)
+        power_lose(atomic_load(&told->dropped));
 }
 
 /* ---- Writing ---- */
@@ -100,10 +110,13 @@ EXPORT ssize_t pwrite64(int fd, const void *bytes, size_t len, off64_t at) {
 
 EXPORT ssize_t write(int fd, const void *bytes, size_t len) {
     int error = write_error(fd);
-    if (!error)
-        return NEXT(write)(fd, bytes, len);
-    errno = error;
-    return -1;
+    if (error) {
+        errno = error;
+        return -1;
+    }
+    if (is_file(fd) && awaits_power_loss())
+        power_before_write(fd, len, lseek64(fd, 0, SEEK_CUR));
+    return NEXT(write)(fd, bytes, len);
 }
 
 static int resize(__typeof__(&ftruncate64) next, int fd, off64_t len) {

@@ -3,12 +3,12 @@
  * overwrote. A disk may keep any of them, in any order, so any may be taken back; where the file
  * was shorter, zeros stay.
  */
-#include "reference-server/tests/shim_power.h"
+#include "scripts/faults/shim_power.h"
 
 #include <fcntl.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -34,6 +34,15 @@ static int files_len;
 static struct unsynced *newest;
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 
+/* What a program opened for writing alone is opened once more, to see what it overwrites. */
+static int own_descriptor(int fd) {
+    char path[32];
+    if ((fcntl(fd, F_GETFL) & O_ACCMODE) != O_WRONLY)
+        return fcntl(fd, F_DUPFD_CLOEXEC, DESCRIPTOR_MIN);
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    return open(path, O_RDWR | O_CLOEXEC);
+}
+
 /* -1 when there is no room for one more. */
 static int file_of(int fd) {
     struct stat status;
@@ -42,7 +51,7 @@ static int file_of(int fd) {
     for (int i = 0; i < files_len; i++)
         if (files[i].device == status.st_dev && files[i].inode == status.st_ino)
             return i;
-    int own = files_len < FILES_MAX ? fcntl(fd, F_DUPFD_CLOEXEC, DESCRIPTOR_MIN) : -1;
+    int own = files_len < FILES_MAX ? own_descriptor(fd) : -1;
     if (own < 0)
         return -1;
     files[files_len] = (struct file){status.st_dev, status.st_ino, own};
@@ -55,7 +64,7 @@ void power_before_write(int fd, size_t len, off64_t at) {
     struct unsynced *write = file < 0 ? NULL : calloc(1, sizeof *write + len);
     if (write) {
         *write = (struct unsynced){newest, file, at, len};
-        if (pread64(fd, write->before, len, at) >= 0)
+        if (pread64(files[file].fd, write->before, len, at) >= 0)
             newest = write;
         else
             free(write);
@@ -94,5 +103,5 @@ void power_lose(unsigned dropped) {
         if (dropped >> number % 32 & 1 &&
             pwrite64(files[write->file].fd, write->before, write->len, write->at) < 0)
             break;
-    kill(getpid(), SIGKILL);
+    pthread_mutex_unlock(&mutex);
 }
