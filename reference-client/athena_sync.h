@@ -67,7 +67,7 @@ athena_sync_lock(struct athena_sync *sync, const char *passphrase, struct athena
 /* ---- Changes ---- */
 
 struct athena_sync_change {
-    uint64_t number; /* local: 1, 2, 3, ... in the order in which this replica got them */
+    uint64_t number; /* local: grows in the order in which this replica got them, from 1 */
     struct athena_text_view id;
     struct athena_bytes_view plain; /* the Automerge change */
     bool is_own;                    /* added through this replica */
@@ -131,7 +131,8 @@ athena_sync_each_envelope(struct athena_sync *sync,
                           bool (*each)(void *ctx, const struct athena_sync_envelope *envelope),
                           void *ctx, struct athena_error *error);
 /* Takes envelopes of this document over, as received changes; those already held are skipped, and
- * *imported counts the others. What was in quarantine goes there again. All or none: ATHENA_BAD_ID,
+ * *imported counts the others. What was in quarantine goes there again; a damaged one that is held
+ * gives way to one that opens. All or none: ATHENA_BAD_ID,
  * ATHENA_BAD_ENVELOPE (it does not open) or ATHENA_CONFLICT (other bytes are held under the id),
  * with the entry's index in error->where, such as "/3". */
 ATHENA_SYNC_EXPORT enum athena_code athena_sync_import(struct athena_sync *sync,

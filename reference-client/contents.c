@@ -194,6 +194,14 @@ static enum athena_code check_readable(const struct athena_sync *sync,
     return code;
 }
 
+/* It opens, and what is held does not [ASP-CLI-47]. */
+static bool is_better(const struct athena_sync *sync, const struct athena_sync_envelope *envelope,
+                      const struct replica_change *held) {
+    struct athena_sync_envelope own = {.id = held->id, .data = held->data};
+    return !envelope->is_quarantined && held->state == CHANGE_QUARANTINED &&
+           check_readable(sync, &own, NULL) == ATHENA_BAD_ENVELOPE;
+}
+
 static enum athena_code import_one(struct athena_sync *sync,
                                    const struct athena_sync_envelope *envelope, size_t *imported,
                                    struct athena_error *error) {
@@ -204,6 +212,12 @@ static enum athena_code import_one(struct athena_sync *sync,
         code = replica_find(sync->replica, envelope->id, &held, error);
     if (code)
         return code;
+    struct replica_change change = {.id = envelope->id, .data = envelope->data};
+    if (held.number && is_better(sync, envelope, &held)) {
+        change.number = held.number;
+        (*imported)++;
+        return replica_replace(sync->replica, &change, error);
+    }
     if (held.number) {
         bool same = held.data.len == envelope->data.len &&
                     memcmp(held.data.at, envelope->data.at, held.data.len) == 0;
@@ -211,7 +225,6 @@ static enum athena_code import_one(struct athena_sync *sync,
                     : sync_fail(error, ATHENA_CONFLICT, "this replica",
                                 "holds other bytes under the id");
     }
-    struct replica_change change = {.id = envelope->id, .data = envelope->data};
     const char *reason = NULL;
     if (envelope->is_quarantined) {
         change.state = CHANGE_QUARANTINED;

@@ -31,14 +31,8 @@ static enum athena_code learn(struct intake *in, const struct replica_change *ow
                               struct athena_bytes_view data, bool *is_conflict,
                               struct athena_error *error) {
     struct session *s = in->session;
-    bool is_same = own->data.len == data.len && memcmp(own->data.at, data.at, data.len) == 0;
-    *is_conflict = false;
     if (is_replacing(in) && !number_set_add(&s->listed, own->number))
         return ATHENA_NO_MEMORY;
-    if (is_replacing(in) && is_same && s->step == STEP_C)
-        return ATHENA_OK; /* the end of the listing enters it */
-    if (is_same && s->step != STEP_D)
-        return replica_learn(s->replica, &s->server, own->number, own->hash, error);
     return replica_learn_bytes(s->replica, &s->server, own, data, is_conflict, error);
 }
 
@@ -114,10 +108,43 @@ static enum athena_code take_new(struct intake *in, const struct athena_change_v
     return note_live(in, &before, stored.number);
 }
 
+/* Whether the envelope that is held was refused; one that the application refused does open. */
+static bool is_refused(const struct intake *in, const struct replica_change *own) {
+    size_t len;
+    uint8_t *plain = malloc(own->data.len + 1);
+    bool opens = !plain || athena_envelope_open(plain, &len, in->session->keys, own->id, own->data,
+                                                NULL) == ATHENA_OK;
+    free(plain);
+    return !opens;
+}
+
+/* Bytes for an id of which only an envelope in quarantine is held: when they are better, that takes
+ * on their place, and then the server has shown what is held [ASP-CLI-47]. */
+static enum athena_code mend(struct intake *in, struct replica_change *own,
+                             const struct athena_change_view *change, struct taken *taken,
+                             struct athena_error *error) {
+    struct replica_change mended = {
+        .number = own->number, .id = change->id, .data = change->data, .is_own = own->is_own};
+    size_t plain_used = in->plain_used;
+    open_change(in, &mended, taken);
+    if (mended.state == CHANGE_QUARANTINED || !is_refused(in, own)) {
+        in->plain_used = plain_used;
+        taken->has_event = false;
+        return ATHENA_OK;
+    }
+    enum athena_code code = replica_replace(in->session->replica, &mended, error);
+    taken->event.change.number = mended.number;
+    taken->event.change.id = change->id;
+    *own = mended;
+    return code;
+}
+
 static enum athena_code take_one(struct intake *in, const struct athena_change_view *change,
                                  struct taken *taken, struct athena_error *error) {
     struct replica_change own;
     enum athena_code code = replica_find(in->session->replica, change->id, &own, error);
+    if (!code && own.number && own.state == CHANGE_QUARANTINED)
+        code = mend(in, &own, change, taken, error);
     if (code)
         return code;
     return own.number ? take_held(in, &own, change, taken, error)

@@ -99,9 +99,9 @@ enum athena_code replica_next(struct replica *r, uint64_t after, struct replica_
     return one_change(r, SQL_NEXT, change, error);
 }
 
-enum athena_code replica_insert(struct replica *r, struct replica_change *change,
-                                const char *reason, struct replica_server *holder,
-                                struct athena_error *error) {
+/* Fills in number and hash. */
+static enum athena_code insert_row(struct replica *r, struct replica_change *change,
+                                   const char *reason, struct athena_error *error) {
     athena_item_hash(change->hash, change->id, change->data);
     sqlite3_stmt *row = sql_start(r, SQL_INSERT);
     sql_bind_text(row, 1, change->id);
@@ -112,10 +112,17 @@ enum athena_code replica_insert(struct replica *r, struct replica_change *change
     sqlite3_bind_int(row, 6, change->is_own);
     sqlite3_bind_text(row, 7, reason, -1, SQLITE_STATIC);
     enum athena_code code = sql_run(r, SQL_INSERT, error);
+    change->number = (uint64_t)sqlite3_last_insert_rowid(r->db);
+    return code;
+}
+
+enum athena_code replica_insert(struct replica *r, struct replica_change *change,
+                                const char *reason, struct replica_server *holder,
+                                struct athena_error *error) {
+    enum athena_code code = insert_row(r, change, reason, error);
     if (code)
         return code;
-    change->number = (uint64_t)sqlite3_last_insert_rowid(r->db);
-    row = sql_start(r, SQL_ALL_LACK);
+    sqlite3_stmt *row = sql_start(r, SQL_ALL_LACK);
     sqlite3_bind_int64(row, 1, (int64_t)change->number);
     sqlite3_bind_int(row, 2,
                      change->state == CHANGE_READABLE ? LACKING_WAITING : LACKING_QUARANTINED);
@@ -124,6 +131,28 @@ enum athena_code replica_insert(struct replica *r, struct replica_change *change
     if (!code && holder)
         athena_digest_add(&holder->known, change->hash);
     return code;
+}
+
+enum athena_code replica_replace(struct replica *r, struct replica_change *change,
+                                 struct athena_error *error) {
+    static const enum sql steps[] = {SQL_MOVE_LACKING, SQL_MOVE_CONFLICTS, SQL_DELETE};
+    int64_t before = (int64_t)change->number;
+    sqlite3_stmt *row = sql_start(r, SQL_KEEP_REPLACED);
+    sqlite3_bind_int64(row, 1, before);
+    enum athena_code code = sql_run(r, SQL_KEEP_REPLACED, error);
+    if (!code)
+        code = insert_row(r, change, NULL, error);
+    for (size_t i = 0; i < sizeof steps / sizeof steps[0] && !code; i++) {
+        row = sql_start(r, steps[i]);
+        sqlite3_bind_int64(row, 1, before);
+        if (steps[i] != SQL_DELETE)
+            sqlite3_bind_int64(row, 2, (int64_t)change->number);
+        code = sql_run(r, steps[i], error);
+    }
+    row = sql_start(r, SQL_END_CONFLICTS); /* a server's other bytes may have been these */
+    sqlite3_bind_int64(row, 1, (int64_t)change->number);
+    sqlite3_bind_blob(row, 2, change->hash, ATHENA_HASH_BYTES, SQLITE_STATIC);
+    return code ? code : sql_run(r, SQL_END_CONFLICTS, error);
 }
 
 enum athena_code replica_quarantine(struct replica *r, uint64_t number, const char *reason,

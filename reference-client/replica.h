@@ -95,6 +95,11 @@ enum athena_code replica_next(struct replica *replica, uint64_t after,
 enum athena_code replica_insert(struct replica *replica, struct replica_change *change,
                                 const char *reason, struct replica_server *holder,
                                 struct athena_error *error);
+/* (in a step) Puts other bytes in the place of a change in quarantine: they are those of a readable
+ * change with a number of its own, behind all others; change->number is first the old one, then
+ * that. What each server is known to hold stays: the bytes of before, where it held them. */
+enum athena_code replica_replace(struct replica *replica, struct replica_change *change,
+                                 struct athena_error *error);
 /* (in a step) Puts a readable change into quarantine. */
 enum athena_code replica_quarantine(struct replica *replica, uint64_t number, const char *reason,
                                     struct athena_error *error);

@@ -47,6 +47,14 @@ static const char *const texts[SQL_COUNT] = {
     [SQL_INSERT] = "INSERT INTO change (id, id_hash, data, hash, state, own, reason) "
                    "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     [SQL_ALL_LACK] = "INSERT INTO lacking SELECT key, ?1, ?2, 0 FROM server WHERE key <> ?3",
+    [SQL_KEEP_REPLACED] =
+        "INSERT OR IGNORE INTO conflict SELECT s.key, c.number, c.hash, c.data "
+        "FROM change c, server s WHERE c.number = ?1 AND NOT EXISTS "
+        "(SELECT 1 FROM lacking l WHERE l.server = s.key AND l.number = c.number)",
+    [SQL_MOVE_LACKING] = "UPDATE lacking SET number = ?2, why = 0 WHERE number = ?1",
+    [SQL_MOVE_CONFLICTS] = "UPDATE conflict SET number = ?2 WHERE number = ?1",
+    [SQL_END_CONFLICTS] = "DELETE FROM conflict WHERE number = ?1 AND hash = ?2",
+    [SQL_DELETE] = "DELETE FROM change WHERE number = ?1",
     [SQL_QUARANTINE] = "UPDATE change SET state = 1, reason = ?2 WHERE number = ?1",
     [SQL_QUARANTINE_LACKING] = "UPDATE lacking SET why = 3 WHERE number = ?1",
     [SQL_FIND_SERVER] = "SELECT key, cursor, count, sum FROM server WHERE authority = ?1",

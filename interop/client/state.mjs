@@ -12,6 +12,9 @@ import { add, digestText, subtract } from '../lib/digest.mjs'
 import { actorOf } from '../lib/ids.mjs'
 import { decode } from '../lib/base64url.mjs'
 
+/** `code` of a quarantined change that opens, and that Automerge refuses. */
+export const NOT_A_CHANGE = 'not-a-change'
+
 /** What one server is known to hold and to refuse. */
 class ServerState {
   known = new Map() // id to item hash of the server's bytes
@@ -61,6 +64,12 @@ export class State {
       this.#servers.set(name, server)
     }
     return this.#servers.get(name)
+  }
+
+  /** The change of this id, be it one that Automerge refuses: what could be opened is kept (ASP-CLI-26). */
+  held(id) {
+    const refused = this.quarantine.get(id)
+    return this.changes.get(id) ?? (refused?.code === NOT_A_CHANGE ? refused : undefined)
   }
 
   /** The item hash of the bytes held under an id, those in quarantine included. */

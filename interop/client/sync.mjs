@@ -1,6 +1,7 @@
 // What is said over one connection: the resume of section 12.3, live changes, and pushing (12.5, 12.6).
 // All that is kept goes through `commit(records)`, which resolves when the records are durable.
 import { ConnectionLost, RequestFailed } from './link.mjs'
+import { NOT_A_CHANGE } from './state.mjs'
 import { envelopeLength, open, seal } from '../lib/envelope.mjs'
 import { itemHash } from '../lib/digest.mjs'
 import { changeSize, encodeChange, SPARE } from '../lib/messages.mjs'
@@ -126,16 +127,16 @@ export class Sync {
     return all
   }
 
-  /** Judges received changes in the order of ASP-CLI-23 to 27. */
+  /** Judges received changes in the order of ASP-CLI-23 to 27; a refused envelope gives way (ASP-CLI-47). */
   #receive(changes) {
     const found = { records: [], known: [], conflicts: [] }
     for (const { id, data } of changes) {
       const item = itemHash(id, data)
       found.known.push([id, item])
-      const held = this.#state.changes.get(id)
+      const held = this.#state.held(id)
       if (held && !equal(held.item, item)) found.conflicts.push({ id, item: encode(item) })
-      const inQuarantine = this.#state.quarantine.get(id)
-      if (held || (inQuarantine && equal(inQuarantine.item, item))) continue
+      const refused = this.#state.quarantine.get(id)
+      if (held || (refused && equal(refused.item, item))) continue
       found.records.push(this.#recordOf(id, data, encode(item)))
     }
     return found
@@ -147,7 +148,7 @@ export class Sync {
       this.#validate(id, plaintext)
       return { change: { id, data: encode(plaintext), item, own: false } }
     } catch (error) {
-      const code = error.requirement ?? 'not-a-change'
+      const code = error.requirement ?? NOT_A_CHANGE
       return { quarantine: { id, data: encode(data), item, code, message: error.message } }
     }
   }

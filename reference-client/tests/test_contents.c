@@ -147,6 +147,35 @@ START_TEST(an_export_takes_the_quarantine_along) {
 }
 END_TEST
 
+static bool keep_id(void *ctx, const struct athena_sync_envelope *envelope) {
+    snprintf(ctx, 64, "%.*s", (int)envelope->id.len, envelope->id.at);
+    return false;
+}
+
+/* [ASP-CLI-47]: a damaged copy that was imported gives way to the change itself. */
+START_TEST(an_import_mends_what_is_damaged) {
+    struct support_replica from;
+    struct support_replica to;
+    struct athena_sync_status status;
+    size_t imported;
+    support_replica_init(&from, NULL);
+    add_one(from.sync);
+    support_replica_join(&to, &from);
+    static const uint8_t byte = 1;
+    char id[64];
+    ck_assert_int_eq(athena_sync_each_envelope(from.sync, keep_id, id, NULL), ATHENA_OK);
+    struct athena_sync_envelope damaged = {{id, strlen(id)}, {&byte, 1}, true};
+    ck_assert_int_eq(athena_sync_import(to.sync, &damaged, 1, &imported, NULL), ATHENA_OK);
+    struct taking taking = {.target = to.sync};
+    ck_assert_int_eq(athena_sync_each_envelope(from.sync, take, &taking, NULL), ATHENA_OK);
+    ck_assert_int_eq(athena_sync_get_status(to.sync, &status, NULL), ATHENA_OK);
+    ck_assert_uint_eq(status.changes, 1);
+    ck_assert_uint_eq(status.quarantined, 0);
+    support_replica_fini(&to);
+    support_replica_fini(&from);
+}
+END_TEST
+
 /* ---- Folders ---- */
 
 /* A key that is lost here may be on another device. */
@@ -261,6 +290,7 @@ int main(void) {
         {a_saved_document_is_sealed, 1},
         {a_damaged_document_is_named, 1},
         {an_export_takes_the_quarantine_along, 1},
+        {an_import_mends_what_is_damaged, 1},
     };
     return support_run("contents", tests, sizeof tests / sizeof tests[0], NULL, NULL);
 }

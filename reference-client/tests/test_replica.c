@@ -170,6 +170,36 @@ START_TEST(other_bytes_are_kept_and_news_once) {
 }
 END_TEST
 
+/* [ASP-CLI-47]: one server holds the damaged bytes, one the good ones, one neither. */
+START_TEST(a_replaced_change_leaves_what_servers_hold) {
+    static const struct athena_text_view third_authority = {"third.example", 13};
+    struct replica_server server = support_store_server(&store, support_authority);
+    struct replica_server other = support_store_server(&store, support_other_authority);
+    struct replica_server third = support_store_server(&store, third_authority);
+    const uint8_t good = 7;
+    support_store_begin(&store);
+    support_store_insert(&store, 1, CHANGE_QUARANTINED, &server);
+    support_store_insert(&store, 2, CHANGE_READABLE, NULL);
+    ck_assert_int_eq(replica_save_server(store.replica, &server, NULL), ATHENA_OK);
+    support_store_commit(&store);
+    ck_assert(show(&other, good));
+    struct replica_change change = support_store_find(&store, 1);
+    change.data = (struct athena_bytes_view){&good, 1};
+    change.state = CHANGE_READABLE;
+    support_store_begin(&store);
+    ck_assert_int_eq(replica_replace(store.replica, &change, NULL), ATHENA_OK);
+    support_store_commit(&store);
+    ck_assert_uint_eq(change.number, 3); /* nobody who has come to 2 passes it over */
+    ck_assert_int_eq(replica_verify_known(store.replica, NULL), ATHENA_OK);
+    ck_assert_uint_eq(counts_of(&server).conflicts, 1);
+    ck_assert_uint_eq(counts_of(&other).conflicts, 0);
+    check_waiting(&server, "2");
+    check_waiting(&third, "23");
+    ck_assert(!show(&server, good));
+    ck_assert_uint_eq(counts_of(&server).conflicts, 0);
+}
+END_TEST
+
 /* ---- Replacing what is known ---- */
 
 START_TEST(a_listing_of_all_replaces_what_was_known) {
@@ -398,6 +428,7 @@ int main(void) {
         {what_is_refused_stays_but_does_not_wait, 1},
         {quarantine_lasts_and_is_never_sent, 1},
         {other_bytes_are_kept_and_news_once, 1},
+        {a_replaced_change_leaves_what_servers_hold, 1},
         {a_listing_of_all_replaces_what_was_known, 1},
         {a_set_holds_what_was_added, 1},
         {equal_hashes_are_told_apart, 1},

@@ -349,6 +349,54 @@ START_TEST(a_stopped_session_stays_away) {
 }
 END_TEST
 
+/* ---- Quarantine ---- */
+
+/* [ASP-CLI-47]: on whatever way the good bytes come. */
+START_TEST(good_bytes_take_the_place_of_damaged_ones) {
+    rig_open(&rig, 0, "c0");
+    rig.changes[0].data[70] ^= 1;
+    rig_say_changed(&rig, 1, "c1");
+    ck_assert_uint_eq(rig_count(&rig, ATHENA_SYNC_QUARANTINED), 1);
+    rig.changes[0].data[70] ^= 1;
+    rig_say_changed(&rig, 2, "c2");
+    if (_i == 0) {
+        rig_say_changed(&rig, 1, "c3");
+    } else {
+        rig_cut(&rig);
+        rig_open(&rig, 3, "c9");
+        rig_say_listed(&rig, rig_expect_list(&rig, "c2", false), 0, false, false, "c9");
+        rig_say_listed(&rig, rig_expect_list(&rig, "", false), 3, false, false, "c9");
+        rig_say_listed(&rig, rig_expect_list(&rig, "", true), 3, true, false, "c9");
+    }
+    ck_assert_uint_eq(rig_count(&rig, ATHENA_SYNC_CHANGE), 2);
+    ck_assert_uint_eq(rig_count(&rig, ATHENA_SYNC_CONFLICT), 0);
+    struct replica_counts counts = rig_counts(&rig);
+    struct athena_digest known = rig_server(&rig).known;
+    ck_assert_uint_eq(counts.readable, 2);
+    ck_assert_uint_eq(counts.quarantined + counts.conflicts, 0);
+    ck_assert(athena_digest_equal(&counts.digest, &known));
+    ck_assert_int_eq(replica_verify_known(rig.replica, NULL), ATHENA_OK);
+    ck_assert(session_is_in_sync(rig.session));
+}
+END_TEST
+
+/* [ASP-CLI-26]: what opens is not given up for other bytes that do. */
+START_TEST(what_the_application_refused_stays) {
+    static const uint8_t plain[] = "another change under this id";
+    rig_add(&rig, 1);
+    ck_assert_int_eq(replica_begin(rig.replica, NULL), ATHENA_OK);
+    ck_assert_int_eq(replica_quarantine(rig.replica, 1, "a test", NULL), ATHENA_OK);
+    ck_assert_int_eq(replica_finish(rig.replica, ATHENA_OK, NULL), ATHENA_OK);
+    rig_open(&rig, 0, "c0");
+    struct athena_text_view id = {rig.changes[0].id, strlen(rig.changes[0].id)};
+    athena_envelope_seal(rig.changes[0].data, &rig.keys, id,
+                         (struct athena_bytes_view){plain, sizeof plain});
+    rig_say_changed(&rig, 1, "c1");
+    ck_assert_uint_eq(rig_count(&rig, ATHENA_SYNC_CHANGE), 0);
+    ck_assert_uint_eq(rig_count(&rig, ATHENA_SYNC_CONFLICT), 1);
+}
+END_TEST
+
 int main(void) {
     const struct support_test tests[] = {
         {the_proof_fits, 1},
@@ -370,6 +418,8 @@ int main(void) {
         {only_a_success_resets_the_delay, 1},
         {a_silent_connection_is_probed_and_given_up, 1},
         {a_stopped_session_stays_away, 1},
+        {good_bytes_take_the_place_of_damaged_ones, 2},
+        {what_the_application_refused_stays, 1},
     };
     return support_run("session", tests, sizeof tests / sizeof tests[0], set_up, tear_down);
 }
