@@ -220,7 +220,7 @@ static const char *frame_fault(const struct endpoint *endpoint,
     if (!control && (frame->opcode == ENDPOINT_CONTINUATION) != (endpoint->message_opcode >= 0))
         return "a continuation without a beginning, or a new message inside a fragmented one";
     if (endpoint->message.len + frame->payload_length > ENDPOINT_MESSAGE_BYTES_MAX)
-        return "a message over 64 MiB";
+        return "a message over 128 MiB";
     return NULL;
 }
 

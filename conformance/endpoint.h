@@ -16,7 +16,7 @@
 
 #include <stdbool.h>
 
-enum { ENDPOINT_MESSAGE_BYTES_MAX = 64 * 1024 * 1024 };
+enum { ENDPOINT_MESSAGE_BYTES_MAX = 128 * 1024 * 1024 };
 
 enum endpoint_opcode {
     ENDPOINT_CONTINUATION = 0x0,

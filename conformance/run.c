@@ -153,6 +153,11 @@ enum progress run_unsupported(struct run *run, const char *why) {
     return STEP_FAILED;
 }
 
+enum progress run_untestable(struct run *run, const char *why) {
+    conclude(run, VERDICT_UNTESTABLE, NULL, memory_copy_text(why));
+    return STEP_FAILED;
+}
+
 enum progress run_broken(struct run *run, const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
@@ -409,15 +414,31 @@ static void search_remains(struct run *run) {
                  leak);
 }
 
+static bool is_about_handshakes(const struct scenario *scenario) {
+    const cJSON *step;
+    cJSON_ArrayForEach(step, cJSON_GetObjectItem(scenario->json, "steps")) {
+        if (strcmp(step->child->string, "connect") != 0)
+            return false;
+    }
+    return true;
+}
+
+/* A scenario that ends without having looked at anything has not passed. */
+static void check_substance(struct run *run) {
+    if (run->verdict.checks == 0)
+        run_broken(run, "the scenario checked nothing");
+    else if (run->verdict.checks == run->handshakes && !is_about_handshakes(run->scenario))
+        run_broken(run, "the scenario checked nothing but handshakes");
+}
+
 static void play(struct run *run) {
     enum progress progress;
     while ((progress = task_advance(run, &run->task)) == STEP_WAITS) {
         if (find_contradiction(run) || !wait_and_move(run))
             return;
     }
-    if (progress == STEP_DONE && !find_fault(run) && !find_contradiction(run) &&
-        run->verdict.checks == 0)
-        run_broken(run, "the scenario checked nothing");
+    if (progress == STEP_DONE && !find_fault(run) && !find_contradiction(run))
+        check_substance(run);
     search_remains(run);
 }
 

@@ -70,6 +70,7 @@ struct run {
     struct task task;
     const struct task *current; /* the one that speaks in a failure */
     int64_t wakes_us;           /* when a waiting step looks again without an event; 0: never */
+    unsigned handshakes;        /* among the checks: in most scenarios these alone show nothing */
     char *waits_for;            /* what the last waiting step waits for, for people */
     struct verdict verdict;
 };
@@ -118,6 +119,8 @@ enum progress run_fail_closed(struct run *run, const struct connection *connecti
                               const char *meanwhile);
 /* Ends the run: what the scenario tests is not offered, as `why` says. */
 enum progress run_unsupported(struct run *run, const char *why);
+/* Ends the run: as this server is, what the scenario tests cannot be seen, as `why` says. */
+enum progress run_untestable(struct run *run, const char *why);
 /* Ends the run: the scenario is wrong. */
 enum progress run_broken(struct run *run, const char *format, ...)
     __attribute__((format(printf, 2, 3)));

@@ -132,10 +132,7 @@ static enum progress refuse_status(struct run *run, const struct frame *frame,
                     connection->http_status, wanted);
 }
 
-/* {"connect": "alice"}: the handshake and the welcome, or the HTTP "status" that refuses it, and a
- * "header" of that answer. */
-static enum progress step_connect(struct run *run, struct task *task, struct frame *frame) {
-    (void)task;
+static enum progress advance_connect(struct run *run, struct frame *frame) {
     int wanted = (int)step_number(frame, "status", HTTP_SWITCHING);
     if (frame->memo == NULL && start_connecting(run, frame) == STEP_FAILED)
         return STEP_FAILED;
@@ -150,6 +147,16 @@ static enum progress step_connect(struct run *run, struct task *task, struct fra
         return take_welcome(run, frame, connection);
     const char *header = step_text(frame, "header");
     return header != NULL ? check_header(run, connection, header) : run_checked(run);
+}
+
+/* {"connect": "alice"}: the handshake and the welcome, or the HTTP "status" that refuses it, and a
+ * "header" of that answer. */
+static enum progress step_connect(struct run *run, struct task *task, struct frame *frame) {
+    (void)task;
+    unsigned checks = run->verdict.checks;
+    enum progress progress = advance_connect(run, frame);
+    run->handshakes += run->verdict.checks - checks;
+    return progress;
 }
 
 /* ---- Endings --------------------------------------------------------------------------------- */
@@ -209,9 +216,9 @@ static enum progress step_disconnect(struct run *run, struct task *task, struct 
         connection_close(connection, NORMAL_CLOSURE);
     if (frame->memo == NULL)
         frame->memo = cJSON_CreateTrue();
-    return connection->ending == CONNECTION_LIVES
-               ? run_wait_for(run, "the answer to the close frame of %s", connection->name)
-               : STEP_DONE;
+    if (connection->ending == CONNECTION_LIVES)
+        return run_wait_for(run, "the answer to the close frame of %s", connection->name);
+    return connection->ending == CONNECTION_CLOSED ? run_checked(run) : STEP_DONE;
 }
 
 static enum progress step_stop_reading(struct run *run, struct task *task, struct frame *frame) {

@@ -137,7 +137,8 @@ static enum progress step_repeat(struct run *run, struct task *task, struct fram
     return run_expand(run, task, cJSON_Duplicate(step_member(frame, "steps"), true));
 }
 
-/* {"if": value, "is": expected, "steps": [...]}: plays the steps only when the value matches. */
+/* {"if": value, "is": expected, "steps": [...]}: plays the steps only when the value matches; with
+ * "else", a reason, nothing can be tested when it does not. */
 static enum progress step_if(struct run *run, struct task *task, struct frame *frame) {
     char *error = NULL;
     if (frame->memo != NULL)
@@ -151,6 +152,8 @@ static enum progress step_if(struct run *run, struct task *task, struct frame *f
         progress = run_broken(run, "if: %s", error);
     else if (match_value(expected, value, NULL, NULL))
         progress = run_expand(run, task, cJSON_Duplicate(step_member(frame, "steps"), true));
+    else if (step_text(frame, "else") != NULL)
+        progress = run_untestable(run, step_text(frame, "else"));
     cJSON_Delete(value);
     cJSON_Delete(expected);
     free(error);

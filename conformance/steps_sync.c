@@ -218,15 +218,6 @@ static void copy_member(cJSON *to, const char *name, const cJSON *value) {
     cJSON_AddItemToObject(to, name, cJSON_Duplicate(value, true));
 }
 
-static enum progress expand_request(struct run *run, struct task *task, struct frame *frame,
-                                    cJSON *step) {
-    cJSON *steps = cJSON_CreateArray();
-    copy_member(step, "save", step_member(frame, "save"));
-    cJSON_AddItemToArray(steps, step);
-    frame->memo = cJSON_CreateTrue();
-    return run_expand(run, task, steps);
-}
-
 /* {"open": "doc", "on": "alice"}; "holds": [changes] checks count [ASP-DIG-2] and digest
  * [ASP-DIG-1], "reply" overrides what is expected. */
 static enum progress step_open(struct run *run, struct task *task, struct frame *frame) {
@@ -253,11 +244,32 @@ static enum progress step_open(struct run *run, struct task *task, struct frame 
         frame->usual = holding;
     }
     copy_member(step, "reply", step_member(frame, "reply"));
-    return expand_request(run, task, frame, step);
+    copy_member(step, "save", step_member(frame, "save"));
+    cJSON *steps = cJSON_CreateArray();
+    cJSON_AddItemToArray(steps, step);
+    frame->memo = cJSON_CreateTrue();
+    return run_expand(run, task, steps);
+}
+
+/* One request for the `len` changes of `changes` from `at` on. */
+static cJSON *push_request(const struct frame *frame, const cJSON *document, const cJSON *changes,
+                           size_t at, size_t len) {
+    cJSON *step = build("{\"request\": {\"type\": \"push\", \"doc\": \"%s\"}, \"on\": \"%s\", "
+                        "\"reply\": {\"type\": \"pushed\", \"doc\": \"%s\", \"duplicates\": [], "
+                        "\"rejected\": []}}",
+                        doc_id(document), step_text(frame, "on"), doc_id(document));
+    cJSON *slice = cJSON_AddArrayToObject(cJSON_GetObjectItem(step, "request"), "changes");
+    const cJSON *change = cJSON_GetArrayItem(changes, (int)at);
+    for (; change != NULL && len > 0; change = change->next, len--)
+        cJSON_AddItemToArray(slice, cJSON_Duplicate(change, true));
+    copy_member(cJSON_GetObjectItem(step, "reply"), "duplicates", step_member(frame, "duplicates"));
+    copy_member(cJSON_GetObjectItem(step, "reply"), "rejected", step_member(frame, "rejected"));
+    copy_member(step, "save", step_member(frame, "save"));
+    return step;
 }
 
 /* {"push": [changes], "to": "doc", "on": "alice"}: all stored, unless "duplicates" (indexes) and
- * "rejected" ({"index", "code"}) say otherwise. */
+ * "rejected" ({"index", "code"}) say otherwise; with "by": 500, by so many in a request. */
 static enum progress step_push(struct run *run, struct task *task, struct frame *frame) {
     char *error = NULL;
     const cJSON *document = run_document(run, frame, "to");
@@ -269,14 +281,17 @@ static enum progress step_push(struct run *run, struct task *task, struct frame 
         free(error);
         return STEP_FAILED;
     }
-    cJSON *step = build("{\"request\": {\"type\": \"push\", \"doc\": \"%s\"}, \"on\": \"%s\", "
-                        "\"reply\": {\"type\": \"pushed\", \"doc\": \"%s\", \"duplicates\": [], "
-                        "\"rejected\": []}}",
-                        doc_id(document), step_text(frame, "on"), doc_id(document));
-    cJSON_AddItemToObject(cJSON_GetObjectItem(step, "request"), "changes", changes);
-    copy_member(cJSON_GetObjectItem(step, "reply"), "duplicates", step_member(frame, "duplicates"));
-    copy_member(cJSON_GetObjectItem(step, "reply"), "rejected", step_member(frame, "rejected"));
-    return expand_request(run, task, frame, step);
+    size_t len = (size_t)cJSON_GetArraySize(changes);
+    double by = step_number(frame, "by", (double)len);
+    cJSON *steps = cJSON_CreateArray();
+    size_t at = 0;
+    do {
+        cJSON_AddItemToArray(steps, push_request(frame, document, changes, at, (size_t)by));
+        at += (size_t)by;
+    } while (at < len && by >= 1);
+    cJSON_Delete(changes);
+    frame->memo = cJSON_CreateTrue();
+    return run_expand(run, task, steps);
 }
 
 /* ---- read ------------------------------------------------------------------------------------ */

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { VALUE_DEPTH_MAX = 64, ACTOR_BYTES = 16, TEXT_BYTES_MAX = 64 * 1024 * 1024 };
+enum { VALUE_DEPTH_MAX = 64, ACTOR_BYTES = 16, TEXT_BYTES_MAX = 128 * 1024 * 1024 };
 
 typedef cJSON *operator_function(const struct scope *scope, const cJSON *argument, char **error);
 
@@ -302,7 +302,7 @@ static cJSON *compute_repeat(const struct scope *scope, const cJSON *argument, c
     struct bytes out = {0};
     if (piece == NULL || !cJSON_IsNumber(times) || times->valuedouble < 0 ||
         (double)strlen(piece) * times->valuedouble > TEXT_BYTES_MAX)
-        return fail(error, "$repeat: [text, times] was expected, of at most 64 MiB in all");
+        return fail(error, "$repeat: [text, times] was expected, of at most 128 MiB in all");
     for (int i = 0; i < times->valueint; i++)
         bytes_append(&out, piece, strlen(piece));
     return text_from_bytes(&out);

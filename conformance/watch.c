@@ -113,14 +113,15 @@ static bool names_index(const cJSON *pushed, int index) {
 static const char *note_pushed(struct watch *watch, const cJSON *request, const cJSON *pushed,
                                const char **requirement) {
     const char *doc = text_of(request, "doc");
-    const cJSON *known = cJSON_GetObjectItem(request, "known");
+    const cJSON *known = cJSON_GetObjectItem(request, "known")->child; /* one for each change */
     const cJSON *change;
     int index = 0;
     cJSON_ArrayForEach(change, cJSON_GetObjectItemCaseSensitive(request, "changes")) {
         const char *id = text_of(change, "id");
+        bool was_known = cJSON_IsTrue(known);
+        known = known->next;
         if (names_index(pushed, index++))
             continue;
-        bool was_known = cJSON_IsTrue(cJSON_GetArrayItem(known, index - 1));
         *requirement = was_known ? "ASP-PUSH-6" : "ASP-LIVE-3";
         if (was_known || has_change(&watch->relayed, doc, id))
             return was_known ? "a change that had come live before is said to be stored now"
