@@ -25,6 +25,7 @@ static struct connection *new_connection(const char *name, struct stream *stream
     connection->endpoint = endpoint;
     connection->inbox = cJSON_CreateArray();
     connection->pongs = cJSON_CreateArray();
+    connection->opened = cJSON_CreateObject();
     connection->next_req = 1;
     return connection;
 }
@@ -66,6 +67,7 @@ void connection_free(struct connection *connection) {
     endpoint_free(connection->endpoint);
     cJSON_Delete(connection->inbox);
     cJSON_Delete(connection->pongs);
+    cJSON_Delete(connection->opened);
     watch_fini(&connection->watch);
     if (connection->guest != NULL)
         guest_fini(connection->guest);
@@ -310,26 +312,42 @@ static void read_some(struct connection *connection) {
     }
 }
 
-void connection_flush(struct connection *connection) {
+static bool has_output(const struct connection *connection) {
+    return endpoint_output(connection->endpoint)->len > connection->written;
+}
+
+/* What is left moves to the front once the rest is no longer than what was written: however much it
+ * is, each byte moves a few times at most. */
+static void note_written(struct connection *connection, size_t len) {
     struct bytes *output = endpoint_output(connection->endpoint);
-    while (connection->stream != NULL && output->len > 0) {
-        ssize_t put = stream_write(connection->stream, output->at, output->len);
+    connection->written += len;
+    if (connection->written < output->len - connection->written)
+        return;
+    bytes_drop(output, connection->written);
+    connection->written = 0;
+}
+
+void connection_flush(struct connection *connection) {
+    const struct bytes *output = endpoint_output(connection->endpoint);
+    while (connection->stream != NULL && has_output(connection)) {
+        ssize_t put = stream_write(connection->stream, output->at + connection->written,
+                                   output->len - connection->written);
         if (put > 0)
-            bytes_drop(output, (size_t)put);
+            note_written(connection, (size_t)put);
         else if (put != STREAM_AGAIN && connection->paused)
             end(connection, CONNECTION_RESET, false);
         else
             break; /* full; or broken, and what the server said before is still to be read */
     }
-    if (connection->stream != NULL && output->len == 0 && connection->ending == CONNECTION_CLOSED)
+    if (connection->stream != NULL && !has_output(connection) &&
+        connection->ending == CONNECTION_CLOSED)
         end(connection, CONNECTION_CLOSED, false);
 }
 
 short connection_events(const struct connection *connection) {
     if (connection->stream == NULL)
         return 0;
-    bool writes = endpoint_output(connection->endpoint)->len > 0;
-    return stream_events(connection->stream, !connection->paused, writes);
+    return stream_events(connection->stream, !connection->paused, has_output(connection));
 }
 
 void connection_service(struct connection *connection) {

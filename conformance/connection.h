@@ -38,6 +38,8 @@ struct connection {
     cJSON *inbox;       /* array of messages nobody expected yet, in order of arrival */
     cJSON *pongs;       /* array of texts (base64url) */
     bool was_pinged;
+    cJSON *opened;      /* {doc: the cursor of its last `opened`} */
+    size_t written;     /* of what the endpoint has to send */
     unsigned next_req;
     struct watch watch;
     struct guest *guest;         /* NULL unless the other side is a client */

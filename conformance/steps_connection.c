@@ -90,7 +90,6 @@ static enum progress take_welcome(struct run *run, struct frame *frame,
         cJSON_Duplicate(cJSON_GetObjectItemCaseSensitive(welcome, "challenge"), true));
     cJSON_AddItemToObject(variable, "welcome", welcome);
     cJSON_AddStringToObject(variable, "authority", target_authority(run->target));
-    cJSON_AddItemToObject(variable, "opened", cJSON_CreateObject());
     value_set(&run->scope, connection->name, variable);
     return progress;
 }

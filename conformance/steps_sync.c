@@ -137,16 +137,14 @@ static enum progress step_changes(struct run *run, struct task *task, struct fra
 /* ---- request --------------------------------------------------------------------------------- */
 
 /* Remembers where a connection's view of a document begins: what `read` ends at. */
-static void note_opened(struct run *run, const struct connection *connection,
-                        const cJSON *message) {
+static void note_opened(struct connection *connection, const cJSON *message) {
     const char *type = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(message, "type"));
     const char *doc = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(message, "doc"));
-    cJSON *variable = cJSON_GetObjectItemCaseSensitive(run->scope.variables, connection->name);
-    cJSON *opened = cJSON_GetObjectItemCaseSensitive(variable, "opened");
-    if (type == NULL || doc == NULL || opened == NULL || strcmp(type, "opened") != 0)
+    const cJSON *cursor = cJSON_GetObjectItemCaseSensitive(message, "cursor");
+    if (type == NULL || doc == NULL || strcmp(type, "opened") != 0)
         return;
-    cJSON_DeleteItemFromObjectCaseSensitive(opened, doc);
-    cJSON_AddItemToObject(opened, doc, cJSON_Duplicate(message, true));
+    cJSON_DeleteItemFromObjectCaseSensitive(connection->opened, doc);
+    cJSON_AddItemToObject(connection->opened, doc, cJSON_Duplicate(cursor, true));
 }
 
 /* Sends `message` with a fresh req and remembers that req. */
@@ -190,7 +188,7 @@ static enum progress step_request(struct run *run, struct task *task, struct fra
         cJSON_AddItemToObject(expected, "req",
                               cJSON_Duplicate(cJSON_GetObjectItem(frame->memo, "req"), true));
     progress = run_compare(run, expected, reply, "the reply");
-    note_opened(run, connection, reply);
+    note_opened(connection, reply);
     if (progress == STEP_DONE && step_text(frame, "save") != NULL)
         value_set(&run->scope, step_text(frame, "save"), cJSON_Duplicate(reply, true));
     cJSON_Delete(expected);
@@ -366,11 +364,7 @@ static enum progress finish_read(struct run *run, const struct frame *frame,
                                  const struct connection *connection, const cJSON *document,
                                  const cJSON *page) {
     const cJSON *cursor = cJSON_GetObjectItemCaseSensitive(page, "cursor");
-    const cJSON *variable =
-        cJSON_GetObjectItemCaseSensitive(run->scope.variables, connection->name);
-    const cJSON *opened = cJSON_GetObjectItemCaseSensitive(
-        cJSON_GetObjectItemCaseSensitive(variable, "opened"), doc_id(document));
-    const cJSON *end = cJSON_GetObjectItemCaseSensitive(opened, "cursor");
+    const cJSON *end = cJSON_GetObjectItemCaseSensitive(connection->opened, doc_id(document));
     const cJSON *pages = step_member(frame, "pages");
     cJSON *expected = expected_entries(run, frame);
     if (expected == NULL)
@@ -508,9 +502,8 @@ static enum progress step_live(struct run *run, struct task *task, struct frame 
 
 static bool marker_has_opened(const struct run *run, const cJSON *document) {
     const struct connection *marker = run_find_connection(run, "marker");
-    const cJSON *opened = value_find(&run->scope, "marker.opened");
     return marker != NULL && marker->ending == CONNECTION_LIVES &&
-           cJSON_HasObjectItem(opened, doc_id(document));
+           cJSON_GetObjectItemCaseSensitive(marker->opened, doc_id(document)) != NULL;
 }
 
 /* {"quiet": ["alice", "bob"], "of": "doc", "save": "m"}: nothing more comes on these connections:
