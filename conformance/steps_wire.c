@@ -264,9 +264,10 @@ static enum progress step_expect_any_order(struct run *run, struct task *task,
 /* ---- ping ------------------------------------------------------------------------------------ */
 
 static void send_ping(struct run *run, struct frame *frame, struct connection *connection) {
-    uint8_t payload[PING_BYTES];
-    entropy_fill(&run->entropy, payload, sizeof payload);
-    char *text = base64url_encode(payload, sizeof payload);
+    uint8_t payload[CONTROL_BYTES_MAX];
+    size_t len = (size_t)step_number(frame, "bytes", PING_BYTES);
+    entropy_fill(&run->entropy, payload, len);
+    char *text = base64url_encode(payload, len);
     frame->memo = cJSON_CreateString(text);
     free(text);
     transcript_add(&run->transcript, connection->name, TRANSCRIPT_SENT, "(ping)");
@@ -275,11 +276,11 @@ static void send_ping(struct run *run, struct frame *frame, struct connection *c
                                                  .opcode = ENDPOINT_PING,
                                                  .masked = connection->guest == NULL,
                                                  .payload = payload,
-                                                 .len = sizeof payload});
+                                                 .len = len});
     connection_flush(connection);
 }
 
-/* {"ping": "alice"}: a ping, and the pong with its payload. */
+/* {"ping": "alice", "bytes": 125}: a ping, and the pong with its payload. */
 static enum progress step_ping(struct run *run, struct task *task, struct frame *frame) {
     (void)task;
     const cJSON *pong;

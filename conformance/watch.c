@@ -171,11 +171,10 @@ static const char *check_changed(struct watch *watch, const cJSON *message,
     return NULL;
 }
 
-/* Where the request names a document; an error may name none. */
+/* Each reply, `error` included, where the request does. */
 static bool names_its_doc(const cJSON *request, const cJSON *reply) {
     uint8_t id[DOCUMENT_ID_BYTES];
     return !base64url_decode_exactly(text_of(request, "doc"), id, sizeof id) ||
-           (is_type(reply, "error") && !cJSON_HasObjectItem(reply, "doc")) ||
            strcmp(text_of(reply, "doc"), text_of(request, "doc")) == 0;
 }
 
@@ -188,7 +187,7 @@ static const char *check_reply(struct watch *watch, const cJSON *message,
         wrong = "a reply to no request";
     if (request != NULL && !names_its_doc(request, message)) {
         *requirement = "ASP-MSG-15";
-        wrong = "a reply that names another document than the request";
+        wrong = "a reply that does not name the document of its request";
     } else if (request != NULL && is_type(message, "pushed"))
         wrong = note_pushed(watch, request, message, requirement);
     if (request != NULL && watch->history != NULL)
