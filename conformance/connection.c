@@ -340,8 +340,10 @@ void connection_flush(struct connection *connection) {
             break; /* full; or broken, and what the server said before is still to be read */
     }
     if (connection->stream != NULL && !has_output(connection) &&
-        connection->ending == CONNECTION_CLOSED)
-        end(connection, CONNECTION_CLOSED, false);
+        connection->ending == CONNECTION_CLOSED && !connection->is_finished) {
+        stream_finish(connection->stream); /* what still comes until the other side's is judged */
+        connection->is_finished = true;
+    }
 }
 
 short connection_events(const struct connection *connection) {

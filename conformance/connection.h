@@ -27,7 +27,8 @@ struct connection {
     char *name;
     const struct spec *spec;
     struct transcript *transcript;
-    struct stream *stream; /* NULL once over */
+    struct stream *stream; /* NULL once over: at the FIN that follows the Close frames, or before */
+    bool is_finished;      /* it is told that nothing more goes out */
     struct endpoint *endpoint;
     char *http_head; /* of a refusal; NULL before */
     int http_status; /* 0 until the handshake was answered */
@@ -38,8 +39,8 @@ struct connection {
     cJSON *inbox;       /* array of messages nobody expected yet, in order of arrival */
     cJSON *pongs;       /* array of texts (base64url) */
     bool was_pinged;
-    cJSON *opened;      /* {doc: the cursor of its last `opened`} */
-    size_t written;     /* of what the endpoint has to send */
+    cJSON *opened;  /* {doc: the cursor of its last `opened`} */
+    size_t written; /* of what the endpoint has to send */
     unsigned next_req;
     struct watch watch;
     struct guest *guest;         /* NULL unless the other side is a client */

@@ -27,6 +27,7 @@ struct endpoint {
     int message_opcode;  /* -1: none under way */
     uint64_t frame_left; /* payload still to come of the frame under way; BETWEEN_FRAMES */
     bool close_sent;
+    bool close_came; /* and no message may follow it */
     bool ignores_pings;
     char *subprotocol; /* of a server: the one it selects; NULL: the right one */
     char *refusal;     /* of a server: its answer to the handshake; NULL: 101 */
@@ -247,15 +248,15 @@ static void finish_close(struct endpoint *endpoint) {
     emit(endpoint, ENDPOINT_EVENT_CLOSE, code, has_code ? payload->at + 2 : NULL,
          has_code ? payload->len - 2 : 0);
     endpoint_send_close(endpoint, has_code ? code : 0, "");
-    endpoint->phase = PHASE_OVER;
+    endpoint->close_came = true;
 }
 
 static void finish_control(struct endpoint *endpoint, int opcode) {
     struct bytes *payload = &endpoint->control;
-    if (opcode == ENDPOINT_CLOSE) {
+    if (opcode == ENDPOINT_CLOSE && !endpoint->close_came)
         finish_close(endpoint);
+    if (opcode == ENDPOINT_CLOSE || endpoint->close_came)
         return;
-    }
     emit(endpoint, opcode == ENDPOINT_PING ? ENDPOINT_EVENT_PING : ENDPOINT_EVENT_PONG, 0,
          payload->at, payload->len);
     if (opcode == ENDPOINT_PING && !endpoint->ignores_pings)
@@ -272,6 +273,10 @@ static void take_piece(struct endpoint *endpoint, const struct wslay_frame_iocb 
     bool control = wslay_is_ctrl_frame(piece->opcode);
     if (endpoint->frame_left == BETWEEN_FRAMES) { /* the first piece of a frame */
         const char *wrong = frame_fault(endpoint, piece);
+        if (wrong == NULL && endpoint->close_came && !control) {
+            fault_of(endpoint, "ASP-WS-45", "a message after its Close frame");
+            return;
+        }
         if (wrong != NULL) {
             fault(endpoint, wrong);
             return;

@@ -185,7 +185,7 @@ static enum progress step_expect_close(struct run *run, struct task *task, struc
         cJSON_Delete(message);
         return STEP_FAILED;
     }
-    if (connection->ending == CONNECTION_LIVES)
+    if (connection->ending == CONNECTION_LIVES || connection->stream != NULL)
         return run_wait_for(run, "the end of %s", connection->name);
     bool fits = !cJSON_IsArray(wanted) && ending_is(connection, wanted);
     if (cJSON_IsArray(wanted))

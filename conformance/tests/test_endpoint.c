@@ -132,6 +132,23 @@ START_TEST(faults_are_seen) {
 }
 END_TEST
 
+START_TEST(nothing_but_control_frames_follows_a_close) {
+    struct pair pair;
+    struct endpoint_event event;
+    connect_pair(&pair, 100);
+    endpoint_send_close(pair.client, 1000, "");
+    endpoint_send_frame(pair.client,
+                        &(struct endpoint_frame){true, 0, ENDPOINT_PING, true, "p", 1});
+    carry(&pair, 3);
+    expect_event(pair.server, ENDPOINT_EVENT_CLOSE, "");
+    ck_assert(!endpoint_next(pair.server, &event));
+    endpoint_send_text(pair.client, "late", 4);
+    carry(&pair, 3);
+    expect_event(pair.server, ENDPOINT_EVENT_FAULT, "a message after its Close frame");
+    free_pair(&pair);
+}
+END_TEST
+
 START_TEST(urls_are_taken_apart) {
     static const char *const good[][4] = {
         /* url, host, port, authority */
@@ -163,6 +180,7 @@ int main(void) {
     support_add(suite, "messages", messages_survive_any_cut);
     support_add(suite, "fragments", fragments_and_control_frames_mix);
     support_add(suite, "faults", faults_are_seen);
+    support_add(suite, "closed", nothing_but_control_frames_follows_a_close);
     support_add(suite, "urls", urls_are_taken_apart);
     return support_main(suite);
 }
