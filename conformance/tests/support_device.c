@@ -150,6 +150,7 @@ static void take_change(struct device *device, const cJSON *change) {
     cJSON_AddStringToObject(own, "data", data);
     cJSON_AddStringToObject(own, "plain", plain);
     put(part(device, "changes"), id, own);
+    cJSON_DeleteItemFromObjectCaseSensitive(part(device, "bad"), id);
     save(device);
     say_change(own);
     free(plain);
