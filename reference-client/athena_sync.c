@@ -3,6 +3,7 @@
 #include "reference-client/athena_sync_internal.h"
 #include "reference-client/key.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sodium.h>
@@ -202,6 +203,7 @@ enum athena_code athena_sync_open(struct athena_sync **sync, const char *folder,
 void athena_sync_close(struct athena_sync *sync) {
     if (!sync)
         return;
+    assert(!sync->is_in_service); /* the caller of the handler would go on with what is freed */
     athena_sync_disconnect(sync);
     replica_close(sync->replica);
     close_descriptor(sync->epoll_fd);

@@ -49,7 +49,8 @@ ATHENA_SYNC_EXPORT enum athena_code athena_sync_create(const char *folder, const
 ATHENA_SYNC_EXPORT enum athena_code athena_sync_open(struct athena_sync **sync, const char *folder,
                                                      const char *passphrase,
                                                      struct athena_error *error);
-/* Ends the connection, if any, and frees everything. NULL is fine. */
+/* Ends the connection, if any, and frees everything; takes a second at most. NULL is fine. Not from
+ * within a callback: note the wish there, and close when what called it has returned. */
 ATHENA_SYNC_EXPORT void athena_sync_close(struct athena_sync *sync);
 
 /* The document secret, to be carried to a second device; as text it is written like a document id
@@ -216,7 +217,8 @@ struct athena_sync_connect_options {
 ATHENA_SYNC_EXPORT enum athena_code
 athena_sync_connect(struct athena_sync *sync, const struct athena_sync_connect_options *options,
                     struct athena_error *error);
-/* Closes the connection in order, within a second, and stays away; no event tells of it. From
+/* Closes the connection in order, within a second, and stays away; no event tells of it. A host
+ * name that is being looked up is left to its thread, which ends when the system has answered. From
  * within an event it takes effect when the event's handler has returned. */
 ATHENA_SYNC_EXPORT void athena_sync_disconnect(struct athena_sync *sync);
 /* Tries at once instead of at the end of the delay [ASP-CLI-43]: the network has come back, or the

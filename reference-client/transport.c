@@ -39,6 +39,8 @@ struct transport {
     bool wants_drop;
     uint16_t close_code;
     bool is_ending;
+    bool is_dialling; /* the thread may be looking up a name, for as long as that takes */
+    bool is_left;     /* nobody waits for the thread: it frees all this itself */
     bool waits[TRANSPORT_ITEM_TYPES]; /* of SENT and RECEIVED: one says it for all */
 
     /* Of the thread alone. */
@@ -46,6 +48,7 @@ struct transport {
     bool is_established;
     bool is_closing;
     bool is_paused;
+    bool has_ended; /* what was dialled last */
     uint16_t closing_with;
     struct athena_buf message;   /* fragments so far */
     struct athena_error cause;   /* why it ended */
@@ -74,9 +77,10 @@ static void free_outgoing(struct transport *t) {
     t->outgoing_end = &t->outgoing;
 }
 
+/* Under the mutex. Once the thread is to end, the descriptor may be another's. */
 static void raise_event(const struct transport *t) {
     uint64_t one = 1;
-    ssize_t written = write(t->options.event_fd, &one, sizeof one);
+    ssize_t written = t->is_ending ? 0 : write(t->options.event_fd, &one, sizeof one);
     (void)written; /* a full counter is raised already */
 }
 
@@ -101,8 +105,8 @@ static bool put(struct transport *t, enum transport_item_type type, const char *
                 const struct athena_error *why) {
     pthread_mutex_lock(&t->mutex);
     bool ok = t->wants_drop || add_item(t, type, text, len, why);
-    pthread_mutex_unlock(&t->mutex);
     raise_event(t);
+    pthread_mutex_unlock(&t->mutex);
     return ok;
 }
 
@@ -111,9 +115,9 @@ static void put_progress(struct transport *t, enum transport_item_type type) {
     bool is_new = !t->waits[type] && !t->wants_drop;
     if (is_new)
         t->waits[type] = add_item(t, type, NULL, 0, NULL);
-    pthread_mutex_unlock(&t->mutex);
     if (is_new)
         raise_event(t);
+    pthread_mutex_unlock(&t->mutex);
 }
 
 struct transport_item *transport_next(struct transport *t) {
@@ -144,6 +148,7 @@ static void disconnected(struct transport *t, enum athena_code code, const char 
     t->is_established = false;
     t->is_closing = false;
     t->is_paused = false;
+    t->has_ended = true;
     athena_buf_fini(&t->message);
     put(t, TRANSPORT_DISCONNECTED, NULL, 0, &why);
 }
@@ -285,7 +290,7 @@ static int tls_flags(const struct transport *t) {
 static void dial(struct transport *t) {
     const struct athena_url *url = &t->options.url;
     t->cause = (struct athena_error){ATHENA_UNAVAILABLE, "", "the connection was cut"};
-    t->is_established = t->is_closing = t->is_paused = false;
+    t->is_established = t->is_closing = t->is_paused = t->has_ended = false;
     *t->certificate_fault = '\0';
     struct lws_client_connect_info info = {
         .context = t->context,
@@ -299,8 +304,17 @@ static void dial(struct transport *t) {
         .ssl_connection = tls_flags(t) | LCCSCF_HTTP_NO_FOLLOW_REDIRECT, /* [ASP-WS-9] */
         .pwsi = &t->wsi,
     };
-    if (!lws_client_connect_via_info(&info) && t->wsi)
-        disconnected(t, ATHENA_UNAVAILABLE, "cannot connect");
+    /* libwebsockets tells some of what fails at once, and of a name that it cannot look up nothing.
+     */
+    if (!lws_client_connect_via_info(&info) && !t->has_ended)
+        disconnected(t, ATHENA_UNAVAILABLE, "cannot find or reach the server's host");
+}
+
+/* Whoever wants the thread to end is not kept waiting by a name that is being looked up. */
+static void set_dialling(struct transport *t, bool is_dialling) {
+    pthread_mutex_lock(&t->mutex);
+    t->is_dialling = is_dialling;
+    pthread_mutex_unlock(&t->mutex);
 }
 
 /* What the session has asked for since the last time. */
@@ -308,7 +322,7 @@ static void obey(struct transport *t) {
     pthread_mutex_lock(&t->mutex);
     bool ends = t->is_ending;
     bool drops = t->wants_drop || ends;
-    bool dials = t->wants_dial && !ends;
+    bool dials = t->is_dialling = t->wants_dial && !ends;
     t->closing_with = t->close_code;
     t->wants_drop = t->wants_dial = false;
     bool resumes = t->is_paused && t->incoming_bytes < INCOMING_BYTES_MAX;
@@ -322,8 +336,10 @@ static void obey(struct transport *t) {
             lws_set_timeout(wsi, PENDING_TIMEOUT_USER_REASON_BASE, LWS_TO_KILL_ASYNC);
         t->wsi = ends && t->is_established ? wsi : NULL;
     }
-    if (dials)
+    if (dials) {
         dial(t);
+        set_dialling(t, false);
+    }
     if (t->wsi && resumes) {
         t->is_paused = false;
         lws_rx_flow_control(t->wsi, 1);
@@ -400,6 +416,24 @@ static bool is_ending(struct transport *t) {
     return ending;
 }
 
+static bool is_left(struct transport *t) {
+    pthread_mutex_lock(&t->mutex);
+    bool left = t->is_left;
+    pthread_mutex_unlock(&t->mutex);
+    return left;
+}
+
+static void destroy(struct transport *t) {
+    if (t->context)
+        lws_context_destroy(t->context);
+    free_incoming(t);
+    free_outgoing(t);
+    athena_buf_fini(&t->message);
+    pthread_mutex_destroy(&t->mutex);
+    free(t->authorization);
+    free(t);
+}
+
 /* Only ends the wait of lws_service. */
 static void on_close_timeout(lws_sorted_usec_list_t *sul) {
     (void)sul;
@@ -410,6 +444,10 @@ static void *run(void *argument) {
     struct transport *t = argument;
     while (!is_ending(t))
         lws_service(t->context, 0);
+    if (is_left(t)) {
+        destroy(t);
+        return NULL;
+    }
     obey(t);
     lws_usec_t until = lws_now_usecs() + CLOSE_TIMEOUT_US;
     lws_sorted_usec_list_t wake = {0};
@@ -423,15 +461,15 @@ static void *run(void *argument) {
 static bool create_context(struct transport *t) {
     /* Reading the system's certificates takes longer than all else of a start; and certificates
      * that are given stand in their place, not beside them [ASP-WS-43]. */
-    bool wants_system = t->options.url.secure && !t->options.ca_file;
+    uint64_t tls = LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT |
+                   (t->options.ca_file ? LWS_SERVER_OPTION_DISABLE_OS_CA_CERTS : 0);
     struct lws_context_creation_info info = {
         .port = CONTEXT_PORT_NO_LISTEN,
         .protocols = protocols,
-        .options = LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT |
-                   (wants_system ? 0 : LWS_SERVER_OPTION_DISABLE_OS_CA_CERTS),
+        .options = t->options.url.secure ? tls : 0,
         .user = t,
         .pt_serv_buf_size = BUFFER_BYTES,
-        .client_ssl_ca_filepath = t->options.ca_file,
+        .client_ssl_ca_filepath = t->options.url.secure ? t->options.ca_file : NULL,
         .fd_limit_per_thread = 64,
     };
     lws_set_log_level(0, NULL);
@@ -462,29 +500,25 @@ struct transport *transport_new(const struct transport_options *options) {
     pthread_mutex_init(&t->mutex, NULL);
     if (has_header && create_context(t) && pthread_create(&t->thread, NULL, run, t) == 0)
         return t;
-    if (t->context)
-        lws_context_destroy(t->context);
-    pthread_mutex_destroy(&t->mutex);
-    free(t->authorization);
-    free(t);
+    destroy(t);
     return NULL;
 }
 
 void transport_free(struct transport *t) {
     if (!t)
         return;
+    pthread_t thread = t->thread;
     pthread_mutex_lock(&t->mutex);
+    bool leaves = t->is_left = t->is_dialling;
     t->is_ending = true;
+    lws_cancel_service(t->context); /* while it is certain that the thread has not freed it */
     pthread_mutex_unlock(&t->mutex);
-    lws_cancel_service(t->context);
-    pthread_join(t->thread, NULL);
-    lws_context_destroy(t->context);
-    free_incoming(t);
-    free_outgoing(t);
-    athena_buf_fini(&t->message);
-    pthread_mutex_destroy(&t->mutex);
-    free(t->authorization);
-    free(t);
+    if (leaves) {
+        pthread_detach(thread);
+        return;
+    }
+    pthread_join(thread, NULL);
+    destroy(t);
 }
 
 /* ---- From the session ---- */

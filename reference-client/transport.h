@@ -42,7 +42,8 @@ struct transport_item {
 
 /* Starts the thread. Options are copied. NULL when it cannot be started. */
 struct transport *transport_new(const struct transport_options *options);
-/* Closes the connection in order, for a moment at most, and ends the thread. */
+/* Closes the connection in order, for a moment at most, and ends the thread; one that is looking up
+ * a name ends by itself, when it has done so. */
 void transport_free(struct transport *transport);
 
 void transport_dial(struct transport *transport);

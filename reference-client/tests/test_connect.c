@@ -4,9 +4,14 @@
 
 #include <arpa/inet.h>
 #include <check.h>
+#include <dirent.h>
+#include <dlfcn.h>
+#include <netdb.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
+#include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -48,6 +53,107 @@ START_TEST(a_refused_url_leaves_the_connection) {
         athena_sync_run(replica.sync, -1);
     support_replica_fini(&replica);
     close(fd);
+}
+END_TEST
+
+/* ---- Names ---- */
+
+static int slow_lookup[2] = {-1, -1}; /* a pipe whose writing end the test closes */
+static atomic_uint lookups;
+
+/* In place of the C library's: what a resolver says of some names, without a network. */
+__attribute__((visibility("default"))) int getaddrinfo(const char *node, const char *service,
+                                                       const struct addrinfo *hints,
+                                                       struct addrinfo **found) {
+    char byte;
+    bool is_slow = node && strcmp(node, "slow.invalid") == 0;
+    atomic_fetch_add(&lookups, 1);
+    if (is_slow && read(slow_lookup[0], &byte, 1) != 0)
+        return EAI_SYSTEM;
+    if (node && strstr(node, ".invalid"))
+        return EAI_NONAME;
+    return ((__typeof__(&getaddrinfo))dlsym(RTLD_NEXT, "getaddrinfo"))(node, service, hints, found);
+}
+
+static void keep_reason(void *ctx, const struct athena_sync_event *event) {
+    struct athena_error *reason = ctx;
+    if (event->type == ATHENA_SYNC_DISCONNECTED)
+        *reason = event->error;
+}
+
+/* Each attempt is told of, at once. */
+START_TEST(a_name_that_nobody_knows_is_told) {
+    struct support_replica replica;
+    support_replica_init(&replica, NULL);
+    for (int attempt = 0; attempt < 2; attempt++) {
+        struct athena_error reason = {0};
+        struct athena_sync_connect_options options = {
+            .url = "ws://nonexistent.invalid/", .event = keep_reason, .ctx = &reason};
+        ck_assert_int_eq(athena_sync_connect(replica.sync, &options, NULL), ATHENA_OK);
+        for (int told = 0; told < 2; told++, athena_sync_retry_now(replica.sync)) {
+            reason.code = ATHENA_OK;
+            while (reason.code == ATHENA_OK)
+                athena_sync_run(replica.sync, -1);
+            ck_assert_str_eq(reason.text, "cannot find or reach the server's host");
+        }
+    }
+    support_replica_fini(&replica);
+}
+END_TEST
+
+static unsigned count_threads(void) {
+    unsigned count = 0;
+    DIR *tasks = opendir("/proc/self/task");
+    ck_assert_ptr_nonnull(tasks);
+    while (readdir(tasks))
+        count++;
+    closedir(tasks);
+    return count;
+}
+
+/* The lookup goes on while the replica is disconnected, connected again and closed. */
+START_TEST(a_slow_lookup_keeps_nobody_waiting) {
+    struct support_replica replica;
+    struct athena_sync_connect_options options = {.url = "ws://slow.invalid/"};
+    unsigned threads = count_threads();
+    ck_assert_int_eq(pipe(slow_lookup), 0);
+    support_replica_init(&replica, NULL);
+    for (unsigned i = 1; i <= 2; i++) {
+        ck_assert_int_eq(athena_sync_connect(replica.sync, &options, NULL), ATHENA_OK);
+        while (atomic_load(&lookups) < i)
+            sched_yield();
+        athena_sync_disconnect(replica.sync);
+    }
+    support_replica_fini(&replica);
+    ck_assert_uint_eq(count_threads(), threads + 2);
+    close(slow_lookup[1]);
+    while (count_threads() > threads) /* they free what they have */
+        sched_yield();
+}
+END_TEST
+
+/* A handler that closes would free what its caller goes on with. */
+static void close_in_handler(void *ctx, const struct athena_sync_event *event) {
+    (void)event;
+    athena_sync_close(ctx);
+}
+
+START_TEST(a_handler_that_closes_is_stopped) {
+    struct support_replica replica;
+    int status;
+    support_replica_init(&replica, NULL);
+    pid_t pid = fork();
+    if (pid == 0) {
+        struct athena_sync_connect_options options = {
+            .url = "ws://nonexistent.invalid/", .event = close_in_handler, .ctx = replica.sync};
+        fclose(stderr);
+        athena_sync_connect(replica.sync, &options, NULL);
+        for (;;)
+            athena_sync_run(replica.sync, -1);
+    }
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    ck_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+    support_replica_fini(&replica);
 }
 END_TEST
 
@@ -157,12 +263,6 @@ static pid_t serve_tls(int fd, FILE *file) {
     return pid;
 }
 
-static void keep_reason(void *ctx, const struct athena_sync_event *event) {
-    struct athena_error *reason = ctx;
-    if (event->type == ATHENA_SYNC_DISCONNECTED)
-        *reason = event->error;
-}
-
 /* A server, its certificate, and why a client's connection to it ended. */
 struct tls_server {
     int fd;
@@ -254,6 +354,9 @@ END_TEST
 int main(void) {
     const struct support_test tests[] = {
         {a_refused_url_leaves_the_connection, 1},
+        {a_name_that_nobody_knows_is_told, 1},
+        {a_slow_lookup_keeps_nobody_waiting, 1},
+        {a_handler_that_closes_is_stopped, 1},
         {a_token_of_wrong_grammar_is_refused, 1},
         {the_longest_token_goes_out_whole, 1},
         {an_untrusted_certificate_is_named, 1},
