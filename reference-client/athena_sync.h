@@ -104,9 +104,12 @@ ATHENA_SYNC_EXPORT enum athena_code athena_sync_quarantine(struct athena_sync *s
                                                            struct athena_error *error);
 
 /* One whole document, saved by the application beside the changes, in place of the one before. It
- * covers all changes up to the number `through` (0: none); an application that starts loads it and
- * applies the changes behind that number [ASP-CLI-45]. ATHENA_BAD_ID when no change has that number
- * yet. It stays in the folder, encrypted: no server gets it [ASP-CLI-46]. */
+ * covers all changes up to the number `through` (0: none): the highest of those that the
+ * application has added, been told or read since it read the rest by athena_sync_each. Within a
+ * callback it is lowered to what comes before the next change that is still to be told. An
+ * application that starts loads the document and applies the changes behind that number
+ * [ASP-CLI-45]. ATHENA_BAD_ID when no change has that number yet. The document stays in the folder,
+ * encrypted: no server gets it [ASP-CLI-46]. */
 ATHENA_SYNC_EXPORT enum athena_code athena_sync_save_document(struct athena_sync *sync,
                                                               struct athena_bytes_view document,
                                                               uint64_t through,

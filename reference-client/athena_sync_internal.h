@@ -17,6 +17,8 @@ struct athena_sync {
     uint8_t secret[ATHENA_SECRET_BYTES];
     struct athena_keys keys;
     struct replica *replica;
+    uint64_t
+        unread; /* within athena_sync_each: the lowest number it has still to come to; 0: none */
 
     /* While connecting is wanted. */
     struct athena_url url;

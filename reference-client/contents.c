@@ -35,6 +35,17 @@ static enum athena_code open_copy(const struct athena_sync *sync, const struct c
     return athena_envelope_open(room, len, &sync->keys, copy->id, copy->data, error);
 }
 
+/* Of several readings, one within the other, the outermost is the furthest behind. */
+static bool hand_over(struct athena_sync *sync, const struct athena_sync_change *change,
+                      bool (*each)(void *ctx, const struct athena_sync_change *change), void *ctx) {
+    uint64_t before = sync->unread;
+    if (before == 0)
+        sync->unread = change->number + 1;
+    bool goes_on = each(ctx, change);
+    sync->unread = before;
+    return goes_on;
+}
+
 /* [ASP-CLI-24] */
 enum athena_code athena_sync_each(struct athena_sync *sync, uint64_t after,
                                   bool (*each)(void *ctx, const struct athena_sync_change *change),
@@ -56,7 +67,7 @@ enum athena_code athena_sync_each(struct athena_sync *sync, uint64_t after,
             break;
         change.id = copy.id;
         change.plain.at = plain;
-        goes_on = each(ctx, &change);
+        goes_on = hand_over(sync, &change, each, ctx);
     }
     free(plain);
     athena_buf_fini(&copy.bytes);
@@ -126,6 +137,17 @@ static enum athena_code check_through(struct athena_sync *sync, uint64_t through
                : sync_fail(error, ATHENA_BAD_ID, "through", "no change has this number yet");
 }
 
+/* A change that is stored and still to be told is none that the document covers, whatever the
+ * application added meanwhile: after a crash it would never be told [ASP-CLI-24] [ASP-CLI-45]. */
+static uint64_t bound_through(const struct athena_sync *sync, uint64_t through) {
+    uint64_t untold = sync->session ? session_untold(sync->session) : 0;
+    if (untold && through >= untold)
+        through = untold - 1;
+    if (sync->unread && through >= sync->unread)
+        through = sync->unread - 1;
+    return through;
+}
+
 /* [ASP-CLI-44] */
 enum athena_code athena_sync_save_document(struct athena_sync *sync,
                                            struct athena_bytes_view document, uint64_t through,
@@ -133,6 +155,7 @@ enum athena_code athena_sync_save_document(struct athena_sync *sync,
     enum athena_code code = check_through(sync, through, error);
     if (code)
         return code;
+    through = bound_through(sync, through);
     uint8_t *sealed = malloc(document.len + SEALED_OVERHEAD);
     if (!sealed)
         return sync_fail(error, ATHENA_NO_MEMORY, "the document", "out of memory");

@@ -178,10 +178,20 @@ static bool prepare(struct intake *in, const struct athena_change_view *changes,
     return in->taken && in->plain;
 }
 
-static void tell(const struct intake *in, size_t len) {
+/* The number of the first change among these that the application is to be told of; 0: none. */
+static uint64_t first_change(const struct taken *taken, size_t len) {
     for (size_t i = 0; i < len; i++)
+        if (taken[i].has_event && taken[i].event.type == ATHENA_SYNC_CHANGE)
+            return taken[i].event.change.number;
+    return 0;
+}
+
+static void tell(const struct intake *in, size_t len) {
+    for (size_t i = 0; i < len; i++) {
+        in->session->untold = first_change(in->taken + i + 1, len - i - 1);
         if (in->taken[i].has_event)
             session_event(in->session, &in->taken[i].event);
+    }
 }
 
 static bool take(struct session *s, const struct athena_change_view *changes, size_t len,

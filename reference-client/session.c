@@ -127,6 +127,10 @@ bool session_is_connected(const struct session *s) {
     return s->state == RESUMING || s->state == LIVE;
 }
 
+uint64_t session_untold(const struct session *s) {
+    return s->untold;
+}
+
 /* A probe asks for nothing. */
 static bool has_open_questions(const struct session *s) {
     const struct request *request = s->requests;

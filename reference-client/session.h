@@ -67,6 +67,10 @@ uint64_t session_deadline_ms(const struct session *session); /* UINT64_MAX: none
 void session_tick(struct session *session, uint64_t now_ms);
 
 bool session_is_connected(const struct session *session);
+/* While an event is told: the lowest number of a change that is stored and still to be told; 0:
+ * none.
+ */
+uint64_t session_untold(const struct session *session);
 /* Resumed, nothing waits to be pushed, nothing is unanswered. */
 bool session_is_in_sync(const struct session *session);
 

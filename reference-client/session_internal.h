@@ -69,6 +69,7 @@ struct session {
     struct number_set listed; /* by steps c and d */
     struct number_set live;   /* learned live since `opened`, with their share of known */
     struct athena_digest live_share;
+    uint64_t untold; /* while the changes of a message are told: the next of them; 0: none */
 
     /* The outbox. */
     uint64_t sent_through; /* numbers up to here were sent on this connection */

@@ -48,6 +48,8 @@ static void on_event(void *ctx, const struct athena_sync_event *event) {
     memcpy(kept->text, event->error.text, sizeof kept->text);
     if (id.len > 0)
         memcpy(kept->id, id.at, id.len);
+    if (rig->handler)
+        rig->handler(rig, event);
 }
 
 static uint32_t on_random(void *ctx) {

@@ -39,6 +39,7 @@ struct rig {
     struct athena_decoder *decoder;
     struct rig_event events[RIG_EVENTS_MAX]; /* since the last look */
     size_t events_len;
+    void (*handler)(struct rig *rig, const struct athena_sync_event *event); /* or NULL */
     unsigned dialled;
     unsigned dropped; /* with the code below */
     uint16_t close_code;

@@ -1,6 +1,7 @@
 /* What a folder holds: the saved document, and changes whose key is missing. */
-#include "reference-client/tests/support_main.h"
+#include "reference-client/athena_sync_internal.h"
 #include "reference-client/tests/support_replica.h"
+#include "reference-client/tests/support_session.h"
 
 #include <check.h>
 #include <sqlite3.h>
@@ -99,6 +100,50 @@ START_TEST(a_damaged_document_is_named) {
     ck_assert_ptr_null(loaded);
     ck_assert_int_eq(athena_sync_verify(replica.sync, &count, &error), ATHENA_INTERNAL);
     support_replica_fini(&replica);
+}
+END_TEST
+
+/* What the application makes of the second of three changes that are told: one of its own, and a
+ * document with that. */
+static struct athena_sync face;
+
+static void add_and_save(struct athena_sync *sync, uint64_t told) {
+    struct athena_bytes_view document = {(const uint8_t *)"text", 4};
+    if (told != 2)
+        return;
+    add_one(sync);
+    ck_assert_int_eq(athena_sync_save_document(sync, document, 4, NULL), ATHENA_OK);
+}
+
+static void save_in_handler(struct rig *rig, const struct athena_sync_event *event) {
+    (void)rig;
+    add_and_save(&face, event->type == ATHENA_SYNC_CHANGE ? event->change.number : 0);
+}
+
+static bool save_in_reading(void *ctx, const struct athena_sync_change *change) {
+    add_and_save(ctx, change->number);
+    return true;
+}
+
+/* [ASP-CLI-24] [ASP-CLI-45] */
+START_TEST(a_saved_document_hides_no_change_still_to_be_told) {
+    struct rig rig;
+    rig_init(&rig);
+    face = (struct athena_sync){
+        .event_fd = -1, .replica = rig.replica, .keys = rig.keys, .session = rig.session};
+    if (_i == 0) {
+        rig.handler = save_in_handler;
+        rig_open(&rig, 0, "c0");
+        rig_say_changed(&rig, 7, "c3");
+    } else {
+        rig_add(&rig, 7);
+        ck_assert_int_eq(athena_sync_each(&face, 0, save_in_reading, &face, NULL), ATHENA_OK);
+    }
+    check_saved(&face, "text", 2);
+    struct athena_bytes_view later = {(const uint8_t *)"later", 5};
+    ck_assert_int_eq(athena_sync_save_document(&face, later, 4, NULL), ATHENA_OK);
+    check_saved(&face, "later", 4);
+    rig_fini(&rig);
 }
 END_TEST
 
@@ -288,6 +333,7 @@ int main(void) {
         {an_empty_replica_without_a_key_is_replaced, 1},
         {a_replica_is_made_by_one_process, 2},
         {a_saved_document_is_sealed, 1},
+        {a_saved_document_hides_no_change_still_to_be_told, 2},
         {a_damaged_document_is_named, 1},
         {an_export_takes_the_quarantine_along, 1},
         {an_import_mends_what_is_damaged, 1},
