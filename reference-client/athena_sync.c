@@ -35,8 +35,9 @@ struct athena_text_view sync_view(const char *text) {
     return (struct athena_text_view){text, strlen(text)};
 }
 
-void sync_raise_event(const struct athena_sync *sync) {
+void sync_outbox_changed(struct athena_sync *sync) {
     uint64_t one = 1;
+    sync->has_added = true;
     ssize_t written = write(sync->event_fd, &one, sizeof one);
     (void)written;
 }
@@ -288,10 +289,8 @@ enum athena_code athena_sync_add(struct athena_sync *sync,
         added(ctx, &change);
     }
     free(all);
-    if (!code) {
-        sync->has_added = true;
-        sync_raise_event(sync);
-    }
+    if (!code)
+        sync_outbox_changed(sync);
     return code;
 }
 

@@ -34,8 +34,8 @@ struct athena_sync {
 /* Fills *error and returns code. */
 enum athena_code sync_fail(struct athena_error *error, enum athena_code code, const char *what,
                            const char *why);
-/* athena_sync_service has something to do. */
-void sync_raise_event(const struct athena_sync *sync);
+/* athena_sync_service has something to do: changes were added to the outbox, or taken out. */
+void sync_outbox_changed(struct athena_sync *sync);
 struct athena_text_view sync_view(const char *text);
 
 #endif

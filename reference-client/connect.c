@@ -185,8 +185,10 @@ static void take_waiting(struct athena_sync *sync) {
         take_item(sync, item);
         free(item);
     }
-    if (sync->has_added && !sync->wants_disconnect)
+    if (sync->has_added && !sync->wants_disconnect) {
+        sync->has_added = false; /* a handler may add more */
         session_added(sync->session, now_ms());
+    }
     if (!sync->wants_disconnect)
         session_tick(sync->session, now_ms());
 }
@@ -207,7 +209,6 @@ void athena_sync_service(struct athena_sync *sync) {
         take_waiting(sync);
         sync->is_in_service = false;
     }
-    sync->has_added = false;
     if (sync->wants_disconnect)
         athena_sync_disconnect(sync);
     arm_timer(sync);

@@ -85,7 +85,9 @@ enum athena_code athena_sync_quarantine(struct athena_sync *sync, struct athena_
     if (code)
         return code;
     code = replica_quarantine(sync->replica, change.number, reason, error);
-    return replica_finish(sync->replica, code, error);
+    code = replica_finish(sync->replica, code, error);
+    sync_outbox_changed(sync);
+    return code;
 }
 
 /* ---- The saved document ---- */
@@ -272,8 +274,7 @@ enum athena_code athena_sync_import(struct athena_sync *sync,
     code = replica_finish(sync->replica, code, error);
     if (code)
         *imported = 0;
-    sync->has_added = true;
-    sync_raise_event(sync);
+    sync_outbox_changed(sync);
     return code;
 }
 

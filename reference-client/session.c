@@ -250,9 +250,10 @@ void session_received(struct session *s, uint64_t now_ms) {
 
 void session_added(struct session *s, uint64_t now_ms) {
     s->now_ms = now_ms;
+    s->said_in_sync = s->said_in_sync && session_is_in_sync(s);
     if (s->state == LIVE)
         outbox_push(s);
-    s->said_in_sync = s->said_in_sync && session_is_in_sync(s);
+    session_check_in_sync(s); /* what is refused at once leaves the outbox without a message */
 }
 
 /* ---- Greeting and opening ---- */

@@ -60,7 +60,7 @@ void session_disconnected(struct session *session, const struct athena_error *wh
 void session_sent(struct session *session, uint64_t now_ms);
 /* Bytes came, of a message that may not be whole yet. */
 void session_received(struct session *session, uint64_t now_ms);
-/* The replica has new changes of the application. */
+/* The application has added changes to the outbox, or taken some out. */
 void session_added(struct session *session, uint64_t now_ms);
 
 uint64_t session_deadline_ms(const struct session *session); /* UINT64_MAX: none */

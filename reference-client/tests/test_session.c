@@ -258,6 +258,30 @@ START_TEST(a_change_over_the_limit_waits_for_a_larger_one) {
 }
 END_TEST
 
+/* What leaves the outbox without a message leaves the device in sync as well. */
+START_TEST(in_sync_is_told_whatever_empties_the_outbox) {
+    struct athena_limits limits = rig_limits;
+    limits.change = 100;
+    open_with(&limits);
+    ck_assert_uint_eq(rig_count(&rig, ATHENA_SYNC_IN_SYNC), 1);
+    rig_add(&rig, 1); /* too large: refused at once */
+    ck_assert_uint_eq(rig_count(&rig, ATHENA_SYNC_REFUSED), 1);
+    ck_assert_uint_eq(rig_count(&rig, ATHENA_SYNC_IN_SYNC), 2);
+    session_added(rig.session, rig.now_ms); /* nothing was */
+    ck_assert_uint_eq(rig_count(&rig, ATHENA_SYNC_IN_SYNC), 2);
+    rig_cut(&rig);
+    rig_forget(&rig);
+    open_with(&rig_limits);
+    rig_say_error(&rig, rig_expect_set(&rig, ATHENA_PUSH, 1), ATHENA_UNAVAILABLE, 0);
+    ck_assert_uint_eq(rig_count(&rig, ATHENA_SYNC_IN_SYNC), 0);
+    ck_assert_int_eq(replica_begin(rig.replica, NULL), ATHENA_OK);
+    ck_assert_int_eq(replica_quarantine(rig.replica, 1, "a test", NULL), ATHENA_OK);
+    ck_assert_int_eq(replica_finish(rig.replica, ATHENA_OK, NULL), ATHENA_OK);
+    session_added(rig.session, rig.now_ms);
+    ck_assert_uint_eq(rig_count(&rig, ATHENA_SYNC_IN_SYNC), 1);
+}
+END_TEST
+
 /* ---- Time ---- */
 
 enum failure { REFUSED_DIAL, SILENT_SERVER, CUT, BROKEN_MESSAGE, FAILURES };
@@ -420,6 +444,7 @@ int main(void) {
         {a_stopped_session_stays_away, 1},
         {good_bytes_take_the_place_of_damaged_ones, 2},
         {what_the_application_refused_stays, 1},
+        {in_sync_is_told_whatever_empties_the_outbox, 1},
     };
     return support_run("session", tests, sizeof tests / sizeof tests[0], set_up, tear_down);
 }
