@@ -41,8 +41,11 @@ static void begin_listing(struct session *s, enum resume_step step, bool with_da
     s->step = step;
     s->lists_data = with_data;
     s->lists_from_start = step != STEP_B || s->server.cursor[0] == '\0';
+    s->listed_count = 0;
     number_set_fini(&s->listed);
-    send_list(s, s->lists_from_start ? "" : s->server.cursor);
+    snprintf(s->page_cursor, sizeof s->page_cursor, "%s",
+             s->lists_from_start ? "" : s->server.cursor);
+    send_list(s, s->page_cursor);
 }
 
 /* Whether there is any change here at all; without one, whole changes are wanted at once. */
@@ -247,9 +250,23 @@ static void take_ids(struct session *s, const struct athena_message *message) {
     free(wanted);
 }
 
+/* What is wrong with a page, or NULL. */
+static const char *page_fault(struct session *s, const struct athena_message *message) {
+    if (s->state != RESUMING || message->with_data != s->lists_data)
+        return "a page of another kind than was asked for";
+    s->listed_count += message->with_data ? message->changes_len : message->ids_len;
+    if (s->listed_count > s->opened.count) /* [ASP-CLI-48] */
+        return "a listing of more changes than the server said it has";
+    if (message->more && message->cursor.len == strlen(s->page_cursor) &&
+        memcmp(message->cursor.at, s->page_cursor, message->cursor.len) == 0)
+        return "a page that ends where it began";
+    return NULL;
+}
+
 void resume_on_listed(struct session *s, const struct athena_message *message) {
-    if (s->state != RESUMING || message->with_data != s->lists_data) {
-        session_protocol_fault(s, "a page of another kind than was asked for");
+    const char *fault = page_fault(s, message);
+    if (fault) {
+        session_protocol_fault(s, fault);
         return;
     }
     s->page_more = message->more;

@@ -62,8 +62,9 @@ struct session {
     enum resume_step step;
     bool lists_data;
     bool lists_from_start;
-    bool has_gap; /* something listed could not be got: no cursor is adopted past it */
-    char page_cursor[ATHENA_CURSOR_TEXT_MAX + 1];
+    bool has_gap;          /* something listed could not be got: no cursor is adopted past it */
+    uint64_t listed_count; /* by the pages of this listing */
+    char page_cursor[ATHENA_CURSOR_TEXT_MAX + 1]; /* of the last page, or what was asked with */
     bool page_more;
     bool has_adopted;         /* opened.cursor, or all up to it */
     struct number_set listed; /* by steps c and d */

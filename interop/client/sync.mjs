@@ -1,6 +1,6 @@
 // What is said over one connection: the resume of section 12.3, live changes, and pushing (12.5, 12.6).
 // All that is kept goes through `commit(records)`, which resolves when the records are durable.
-import { ConnectionLost, RequestFailed } from './link.mjs'
+import { ConnectionLost, RequestFailed, ServerFault } from './link.mjs'
 import { NOT_A_CHANGE } from './state.mjs'
 import { envelopeLength, open, seal } from '../lib/envelope.mjs'
 import { itemHash } from '../lib/digest.mjs'
@@ -92,8 +92,13 @@ export class Sync {
   async #list({ after, data = false, replace = false }) {
     const before = replace ? this.#server.known : new Map()
     this.#gap = false
+    let left = this.#link.opened.count
+    const check = (page) => {
+      left -= (page.changes ?? page.ids).length
+      if (left < 0 || (page.more && page.cursor === after)) throw new ServerFault('a listing without an end') // ASP-CLI-48
+    }
     for (let more = true; more; replace = false) {
-      const page = await this.#link.request({ type: 'list', data, ...(after !== undefined && { after }) })
+      const page = await this.#link.request({ type: 'list', data, ...(after !== undefined && { after }) }, check)
       const found = page.changes ? this.#receive(page.changes) : await this.#fetch(page.ids, before)
       this.#gap ||= found.gap === true
       const cursor = this.#gap ? {} : { cursor: page.cursor }

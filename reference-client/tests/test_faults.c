@@ -115,6 +115,20 @@ START_TEST(an_empty_page_with_more_ends_the_connection) {
 }
 END_TEST
 
+/* [ASP-CLI-48]: one that goes in a circle, and one that is longer than what the server has. */
+START_TEST(a_listing_without_an_end_ends_the_connection) {
+    rig_open(&rig, 7, "c3");
+    rig_say_listed(&rig, rig_expect_list(&rig, "", true), 1, true, true, "c1");
+    uint64_t list = rig_expect_list(&rig, "c1", true);
+    if (_i == 0)
+        rig_say_listed(&rig, list, 2, true, true, "c1");
+    else
+        rig_say_listed(&rig, list, 14, true, true, "c2");
+    expect_fault(ATHENA_BAD_MESSAGE, 4000);
+    ck_assert_uint_eq(rig_held(&rig), 1);
+}
+END_TEST
+
 /* A device that holds change 0, and asks for 1 and 2. Returns the request. */
 static uint64_t ask_for_two(void) {
     rig_add(&rig, 1);
@@ -504,6 +518,7 @@ int main(void) {
         {a_change_of_another_document_is_not_taken, 1},
         {a_page_of_another_kind_is_not_taken, 1},
         {an_empty_page_with_more_ends_the_connection, 1},
+        {a_listing_without_an_end_ends_the_connection, 2},
         {a_got_that_was_not_asked_for_is_not_taken, COUNT(wrong_gots)},
         {what_a_got_leaves_out_is_asked_for_again, 1},
         {an_unknown_cursor_within_a_listing_ends_the_connection, 1},
