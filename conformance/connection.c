@@ -295,8 +295,15 @@ cJSON *connection_take_changed(struct connection *connection, const char *doc) {
 static void read_some(struct connection *connection) {
     static uint8_t piece[READ_BYTES];
     struct endpoint_event event;
-    for (int i = 0; i < READS_A_TURN_MAX && connection->stream != NULL; i++) {
-        ssize_t got = stream_read(connection->stream, piece, sizeof piece);
+    for (int i = 0; i < READS_A_TURN_MAX && connection->stream != NULL && !connection->paused;
+         i++) {
+        size_t left = connection->reads_left;
+        size_t most = left > 0 && left < sizeof piece ? left : sizeof piece;
+        ssize_t got = stream_read(connection->stream, piece, most);
+        if (got > 0 && left > 0) {
+            connection->reads_left -= (size_t)got;
+            connection->paused = connection->reads_left == 0;
+        }
         if (got > 0)
             endpoint_feed(connection->endpoint, piece, (size_t)got);
         while (endpoint_next(connection->endpoint, &event)) {
@@ -356,8 +363,7 @@ void connection_service(struct connection *connection) {
     if (connection->stream == NULL)
         return;
     connection_flush(connection);
-    if (!connection->paused)
-        read_some(connection);
+    read_some(connection);
     connection_flush(connection);
 }
 

@@ -30,9 +30,10 @@ struct connection {
     struct stream *stream; /* NULL once over: at the FIN that follows the Close frames, or before */
     bool is_finished;      /* it is told that nothing more goes out */
     struct endpoint *endpoint;
-    char *http_head; /* of a refusal; NULL before */
-    int http_status; /* 0 until the handshake was answered */
-    bool paused;     /* the scenario said stop reading */
+    char *http_head;   /* of a refusal; NULL before */
+    int http_status;   /* 0 until the handshake was answered */
+    bool paused;       /* the scenario said stop reading */
+    size_t reads_left; /* bytes, after which it is paused; 0: any number */
     enum connection_ending ending;
     int close_code;     /* with CONNECTION_CLOSED */
     char *reset_reason; /* what the system or TLS said; NULL unless it was reset */

@@ -3,19 +3,11 @@
 #include "conformance/base64url.h"
 #include "conformance/document.h"
 #include "conformance/json_same.h"
+#include "conformance/message.h"
 
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
-
-static const char *text_of(const cJSON *message, const char *name) {
-    const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(message, name));
-    return text != NULL ? text : "";
-}
-
-static bool is_type(const cJSON *message, const char *type) {
-    return strcmp(text_of(message, "type"), type) == 0;
-}
 
 void guest_init(struct guest *guest, const char *authority, cJSON *pushed, cJSON *proofs) {
     *guest = (struct guest){.authority = authority,
@@ -52,12 +44,13 @@ static cJSON *find_request(const struct guest *guest, const cJSON *message) {
 
 void guest_sent(struct guest *guest, const cJSON *message) {
     guest->messages++;
-    if (is_type(message, "welcome") && guest->welcome == NULL)
+    if (message_is(message, "welcome") && guest->welcome == NULL)
         guest->welcome = cJSON_Duplicate(message, true);
-    if (is_type(message, "closed"))
-        cJSON_DeleteItemFromObjectCaseSensitive(guest->open, text_of(message, "doc"));
-    if (is_type(message, "opened") && !cJSON_HasObjectItem(guest->open, text_of(message, "doc")))
-        cJSON_AddItemToObject(guest->open, text_of(message, "doc"), cJSON_CreateNumber(0));
+    if (message_is(message, "closed"))
+        cJSON_DeleteItemFromObjectCaseSensitive(guest->open, message_text(message, "doc"));
+    if (message_is(message, "opened") &&
+        !cJSON_HasObjectItem(guest->open, message_text(message, "doc")))
+        cJSON_AddItemToObject(guest->open, message_text(message, "doc"), cJSON_CreateNumber(0));
     cJSON *request = find_request(guest, message);
     if (request != NULL)
         cJSON_Delete(cJSON_DetachItemViaPointer(guest->asked, request));
@@ -79,11 +72,12 @@ static bool is_proved(const struct guest *guest, const cJSON *open) {
     uint8_t proof[DOCUMENT_PROOF_BYTES];
     struct bytes statement = {0};
     bytes_append(&statement, label, sizeof label);
-    bool ok = base64url_decode(text_of(guest->welcome, "challenge"), &statement) &&
-              base64url_decode(text_of(open, "doc"), &statement) &&
-              base64url_decode_exactly(text_of(open, "doc"), doc, sizeof doc) &&
-              base64url_decode_exactly(text_of(open, "proof"), proof, sizeof proof);
-    bytes_append(&statement, text_of(open, "authority"), strlen(text_of(open, "authority")));
+    bool ok = base64url_decode(message_text(guest->welcome, "challenge"), &statement) &&
+              base64url_decode(message_text(open, "doc"), &statement) &&
+              base64url_decode_exactly(message_text(open, "doc"), doc, sizeof doc) &&
+              base64url_decode_exactly(message_text(open, "proof"), proof, sizeof proof);
+    bytes_append(&statement, message_text(open, "authority"),
+                 strlen(message_text(open, "authority")));
     ok = ok && crypto_sign_verify_detached(proof, statement.at, statement.len, doc) == 0;
     bytes_fini(&statement);
     return ok;
@@ -91,7 +85,7 @@ static bool is_proved(const struct guest *guest, const cJSON *open) {
 
 /* Notes the proof; false when it was sent before. */
 static bool is_fresh_proof(struct guest *guest, const cJSON *open) {
-    const char *proof = text_of(open, "proof");
+    const char *proof = message_text(open, "proof");
     bool fresh = cJSON_GetObjectItemCaseSensitive(guest->proofs, proof) == NULL;
     if (fresh)
         cJSON_AddTrueToObject(guest->proofs, proof);
@@ -100,7 +94,7 @@ static bool is_fresh_proof(struct guest *guest, const cJSON *open) {
 
 static const char *check_open(struct guest *guest, const cJSON *open, const char **requirement) {
     *requirement = "ASP-WS-37";
-    if (strcmp(text_of(open, "authority"), guest->authority) != 0)
+    if (strcmp(message_text(open, "authority"), guest->authority) != 0)
         return "an open whose authority is not that of the URL";
     *requirement = "ASP-OPEN-6";
     if (!is_fresh_proof(guest, open))
@@ -113,11 +107,11 @@ static const char *check_open(struct guest *guest, const cJSON *open, const char
 
 /* Notes what is sent; false when other bytes were sent with this id before. */
 static bool is_same_as_ever(struct guest *guest, const cJSON *push, const cJSON *change) {
-    char *key = memory_format("%s %s", text_of(push, "doc"), text_of(change, "id"));
+    char *key = memory_format("%s %s", message_text(push, "doc"), message_text(change, "id"));
     const cJSON *before = cJSON_GetObjectItemCaseSensitive(guest->pushed, key);
-    bool same = before == NULL || strcmp(before->valuestring, text_of(change, "data")) == 0;
+    bool same = before == NULL || strcmp(before->valuestring, message_text(change, "data")) == 0;
     if (before == NULL)
-        cJSON_AddStringToObject(guest->pushed, key, text_of(change, "data"));
+        cJSON_AddStringToObject(guest->pushed, key, message_text(change, "data"));
     free(key);
     return same;
 }
@@ -130,7 +124,7 @@ static const char *check_push(struct guest *guest, const cJSON *push, const char
         return "a push of more than limits.batch changes";
     cJSON_ArrayForEach(change, changes) {
         struct bytes data = {0};
-        base64url_decode(text_of(change, "data"), &data);
+        base64url_decode(message_text(change, "data"), &data);
         bool fits = (double)data.len <= guest_limit(guest, "change");
         bytes_fini(&data);
         *requirement = "ASP-PUSH-10";
@@ -172,11 +166,11 @@ static const char *check_get(const struct guest *guest, const cJSON *get,
 
 static const char *check_request(struct guest *guest, const cJSON *message,
                                  const char **requirement) {
-    if (is_type(message, "open"))
+    if (message_is(message, "open"))
         return check_open(guest, message, requirement);
-    if (is_type(message, "push"))
+    if (message_is(message, "push"))
         return check_push(guest, message, requirement);
-    return is_type(message, "get") ? check_get(guest, message, requirement) : NULL;
+    return message_is(message, "get") ? check_get(guest, message, requirement) : NULL;
 }
 
 static bool is_listed(const cJSON *extensions, const char *name, size_t len) {
@@ -203,7 +197,7 @@ static bool uses_extension(const struct guest *guest, const cJSON *message) {
 const char *guest_received(struct guest *guest, const cJSON *message, size_t bytes,
                            const char **requirement) {
     guest->messages++;
-    count(guest, text_of(message, "type"));
+    count(guest, message_text(message, "type"));
     *requirement = "ASP-MSG-1";
     if (guest->welcome == NULL)
         return "a message before welcome";

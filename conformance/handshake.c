@@ -12,16 +12,33 @@ static void append_text(struct bytes *out, const char *text) {
     bytes_append(out, text, strlen(text));
 }
 
+/* What a request says for itself unless it is told to say it otherwise. */
+static void append_own(const struct handshake_request *request, struct bytes *out) {
+    const char *const own[] = {
+        "Host",    request->host,           "Upgrade", "websocket", "Connection",
+        "Upgrade", "Sec-WebSocket-Version", "13"};
+    char *text = memory_format("\r\n%s", request->headers != NULL ? request->headers : "");
+    const struct bytes given = {.at = (uint8_t *)text, .len = strlen(text)};
+    for (size_t i = 0; i < sizeof own / sizeof *own; i += 2) {
+        struct bytes ignored = {0};
+        if (!handshake_header(&given, given.len, own[i], &ignored)) {
+            char *line = memory_format("%s: %s\r\n", own[i], own[i + 1]);
+            append_text(out, line);
+            free(line);
+        }
+        bytes_fini(&ignored);
+    }
+    free(text);
+}
+
 void handshake_write_request(const struct handshake_request *request,
                              const uint8_t nonce[static HANDSHAKE_KEY_BYTES], struct bytes *out) {
     char key[25];
     sodium_bin2base64(key, sizeof key, nonce, HANDSHAKE_KEY_BYTES, sodium_base64_VARIANT_ORIGINAL);
-    char *head = memory_format("GET %s HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\n"
-                               "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-                               "Sec-WebSocket-Key: %s\r\n",
-                               request->path, request->host, key);
+    char *head = memory_format("GET %s HTTP/1.1\r\nSec-WebSocket-Key: %s\r\n", request->path, key);
     append_text(out, head);
     free(head);
+    append_own(request, out);
     if (request->subprotocols != NULL) {
         append_text(out, "Sec-WebSocket-Protocol: ");
         append_text(out, request->subprotocols);

@@ -15,7 +15,8 @@ struct handshake_request {
     const char *host;         /* the Host header */
     const char *path;         /* with its query */
     const char *subprotocols; /* comma-separated; NULL offers none */
-    const char *headers;      /* further lines, each ending with CR LF; NULL for none */
+    const char *headers;      /* lines, each ending with CR LF, in place of its own of that name but
+                                 subprotocols; NULL for none */
 };
 
 /* Appends the request, whose Sec-WebSocket-Key is made of the nonce. */

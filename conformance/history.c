@@ -1,6 +1,7 @@
 #include "conformance/history.h"
 
 #include "conformance/memory.h"
+#include "conformance/message.h"
 #include "conformance/view.h"
 
 #include <stdlib.h>
@@ -10,6 +11,7 @@ struct history {
     bool is_blind;
     bool was_killed;
     unsigned now;
+    unsigned ended; /* the moment of the server's last end; 0: none */
     unsigned connections;
     cJSON *names; /* theirs, from number 1 on */
     struct ledger **ledgers;
@@ -56,17 +58,8 @@ unsigned history_connect(struct history *history, const char *name) {
 
 /* ---- Finding --------------------------------------------------------------------------------- */
 
-static const char *text_of(const cJSON *object, const char *name) {
-    const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(object, name));
-    return text != NULL ? text : "";
-}
-
 static const cJSON *list_of(const cJSON *object, const char *name) {
     return cJSON_GetObjectItemCaseSensitive(object, name);
-}
-
-static bool is_type(const cJSON *message, const char *type) {
-    return strcmp(text_of(message, "type"), type) == 0;
 }
 
 static const char *name_of(const struct history *history, unsigned connection) {
@@ -134,6 +127,10 @@ static const char *see(struct history *history, struct ledger *ledger, const cha
     *seen = change;
     if (change == NULL)
         return history->is_blind ? NULL : wrong(history, "nobody pushed %s", id);
+    if (change->is_gone && !history->is_blind) {
+        *requirement = "ASP-LOG-8";
+        return wrong(history, "%s was not in the log, was not pushed again, and is there now", id);
+    }
     int version = data != NULL ? ledger_version(change, data) : LEDGER_UNKNOWN;
     if (data != NULL && version == LEDGER_UNKNOWN && !history->is_blind) {
         *requirement = "ASP-GET-4";
@@ -147,20 +144,20 @@ static const char *see(struct history *history, struct ledger *ledger, const cha
 
 /* ---- push ------------------------------------------------------------------------------------ */
 
-unsigned history_asked(struct history *history, unsigned connection, const cJSON *request) {
+unsigned history_asked(struct history *history, const cJSON *request) {
     const cJSON *entry;
     const struct ledger_change *first = NULL;
     const struct ledger_change *before = NULL;
     history->now++;
-    if (!is_type(request, "push"))
+    if (!message_is(request, "push"))
         return history->now;
-    struct ledger *ledger = ledger_of(history, text_of(request, "doc"));
+    struct ledger *ledger = ledger_of(history, message_text(request, "doc"));
     cJSON_ArrayForEach(entry, list_of(request, "changes")) {
-        if (*text_of(entry, "id") == '\0')
+        if (*message_text(entry, "id") == '\0')
             continue;
-        struct ledger_change *change =
-            ledger_offer(ledger, text_of(entry, "id"), text_of(entry, "data"), connection);
-        if (change->pushers_len > 1)
+        struct ledger_change *change = ledger_offer(ledger, message_text(entry, "id"),
+                                                    message_text(entry, "data"), history->now);
+        if (change->offers > 1)
             continue;
         change->push_first = first;
         change->push_before = before;
@@ -179,7 +176,7 @@ static const char *outcome(const cJSON *pushed, int index) {
     }
     cJSON_ArrayForEach(item, list_of(pushed, "rejected")) {
         if (list_of(item, "index")->valueint == index)
-            return text_of(item, "code");
+            return message_text(item, "code");
     }
     return "stored";
 }
@@ -197,9 +194,9 @@ static const char *judge_stored(struct history *history, struct ledger_change *c
     return NULL;
 }
 
-static const char *judge_entry(struct history *history, struct ledger_change *change,
-                               const cJSON *pushed, int index, int version, unsigned asked,
-                               const char **requirement) {
+static const char *judge_entry(struct history *history, struct view *view,
+                               struct ledger_change *change, const cJSON *pushed, int index,
+                               int version, unsigned asked, const char **requirement) {
     const char *how = outcome(pushed, index);
     bool is_held = ledger_was_certain(change, asked) && change->held == version;
     *requirement = "ASP-PUSH-6";
@@ -207,6 +204,8 @@ static const char *judge_entry(struct history *history, struct ledger_change *ch
         const char *fault = judge_stored(history, change, version, asked, requirement);
         if (fault != NULL)
             return fault;
+        if (view != NULL)
+            view_take_own(view, change);
     } else if (strcmp(how, "duplicate") == 0) {
         if (change->since == 0 && change->versions[version].offers < 2 && !history->is_blind)
             return wrong(history, "%s is said to be a duplicate, and was pushed once", change->id);
@@ -227,19 +226,21 @@ static const char *judge_entry(struct history *history, struct ledger_change *ch
                : wrong(history, "%s is acknowledged with other bytes than it has", change->id);
 }
 
-static const char *judge_pushed(struct history *history, const cJSON *request, unsigned asked,
-                                const cJSON *pushed, const char **requirement) {
-    struct ledger *ledger = ledger_of(history, text_of(request, "doc"));
+/* `view` NULL: the document is not open there. */
+static const char *judge_pushed(struct history *history, struct view *view, const cJSON *request,
+                                unsigned asked, const cJSON *pushed, const char **requirement) {
+    struct ledger *ledger = ledger_of(history, message_text(request, "doc"));
     const char *fault = NULL;
     const cJSON *entry;
     int index = 0;
     cJSON_ArrayForEach(entry, list_of(request, "changes")) {
-        struct ledger_change *change = ledger_find(ledger, text_of(entry, "id"));
+        struct ledger_change *change = ledger_find(ledger, message_text(entry, "id"));
         if (change != NULL)
             change->was_answered = true;
         if (change != NULL && fault == NULL)
-            fault = judge_entry(history, change, pushed, index,
-                                ledger_version(change, text_of(entry, "data")), asked, requirement);
+            fault = judge_entry(history, view, change, pushed, index,
+                                ledger_version(change, message_text(entry, "data")), asked,
+                                requirement);
         index++;
     }
     return fault;
@@ -283,12 +284,12 @@ static const char *judge_count(struct history *history, const struct view *view,
 
 static const char *judge_opened(struct history *history, unsigned connection, unsigned asked,
                                 const cJSON *opened, const char **requirement) {
-    struct ledger *ledger = ledger_of(history, text_of(opened, "doc"));
+    struct ledger *ledger = ledger_of(history, message_text(opened, "doc"));
     struct view *view = add_view(history, connection, ledger);
     view->asked = asked;
     view->count = (size_t)cJSON_GetNumberValue(list_of(opened, "count"));
-    view->digest = memory_copy_text(text_of(opened, "digest"));
-    view->cursor = memory_copy_text(text_of(opened, "cursor"));
+    view->digest = memory_copy_text(message_text(opened, "digest"));
+    view->cursor = memory_copy_text(message_text(opened, "cursor"));
     const char *fault = judge_count(history, view, requirement);
     if (fault == NULL)
         fault = judge_digest(history, view, requirement);
@@ -350,6 +351,8 @@ static const char *finish_listing(struct history *history, struct view *view,
         *requirement = when_lost(history, "ASP-LIST-1");
         return wrong(history, "%s was in the log, and is not any more", change->id);
     }
+    if (view->asked > history->ended)
+        ledger_settle_gone(ledger, history->ended);
     return judge_digest(history, view, requirement);
 }
 
@@ -367,8 +370,8 @@ static const char *judge_listed(struct history *history, struct view *view, cons
         view_begin_listing(view, after);
     cJSON_ArrayForEach(entry, entries) {
         struct ledger_change *change = NULL;
-        const char *id = ids != NULL ? entry->valuestring : text_of(entry, "id");
-        const char *data = ids != NULL ? NULL : text_of(entry, "data");
+        const char *id = ids != NULL ? entry->valuestring : message_text(entry, "id");
+        const char *data = ids != NULL ? NULL : message_text(entry, "data");
         *requirement = "ASP-LIST-1";
         const char *fault = see(history, view->ledger, id, data, requirement, &change);
         if (fault != NULL)
@@ -376,12 +379,12 @@ static const char *judge_listed(struct history *history, struct view *view, cons
         view_take_listed(view, change);
     }
     if (cJSON_IsTrue(list_of(listed, "more"))) {
-        view_end_page(view, text_of(listed, "cursor"));
+        view_end_page(view, message_text(listed, "cursor"));
         ledger_give_cursor(view->ledger, view->next, NULL);
         return NULL;
     }
     *requirement = "ASP-LIST-8";
-    if (strcmp(text_of(listed, "cursor"), view->cursor) != 0)
+    if (strcmp(message_text(listed, "cursor"), view->cursor) != 0)
         return wrong(history, "the last page does not end at the cursor of opened");
     const char *fault = finish_listing(history, view, requirement);
     free(view->next);
@@ -391,8 +394,8 @@ static const char *judge_listed(struct history *history, struct view *view, cons
 
 static const char *judge_unknown_cursor(struct history *history, const cJSON *request,
                                         const char **requirement) {
-    const struct ledger *ledger = ledger_of(history, text_of(request, "doc"));
-    const struct ledger_cursor *cursor = ledger_find_cursor(ledger, text_of(request, "after"));
+    const struct ledger *ledger = ledger_of(history, message_text(request, "doc"));
+    const struct ledger_cursor *cursor = ledger_find_cursor(ledger, message_text(request, "after"));
     *requirement = "ASP-CUR-2";
     return cursor == NULL || cursor->is_unknown
                ? NULL
@@ -413,14 +416,14 @@ const char *history_resume(const struct history *history, unsigned connection, c
 
 /* ---- get, changed ---------------------------------------------------------------------------- */
 
-static const char *judge_got(struct history *history, const struct view *view, unsigned asked,
-                             const cJSON *got, const char **requirement) {
+static const char *judge_got(struct history *history, const struct view *view, const cJSON *request,
+                             unsigned asked, const cJSON *got, const char **requirement) {
     const cJSON *entry;
     struct ledger_change *change = NULL;
     const char *fault = NULL;
     cJSON_ArrayForEach(entry, list_of(got, "changes")) {
         *requirement = "ASP-GET-1";
-        fault = see(history, view->ledger, text_of(entry, "id"), text_of(entry, "data"),
+        fault = see(history, view->ledger, message_text(entry, "id"), message_text(entry, "data"),
                     requirement, &change);
         if (fault != NULL)
             return fault;
@@ -432,12 +435,15 @@ static const char *judge_got(struct history *history, const struct view *view, u
         *requirement = when_lost(history, "ASP-GET-3");
         return wrong(history, "%s is in the log, and is said to be missing", change->id);
     }
-    return NULL;
+    *requirement = "ASP-GET-1";
+    return message_answers(request, got)
+               ? NULL
+               : wrong(history, "what came is no answer for a beginning of the ids");
 }
 
 static const char *judge_changed(struct history *history, unsigned connection, const cJSON *changed,
                                  const char **requirement) {
-    struct view *view = view_of(history, connection, text_of(changed, "doc"));
+    struct view *view = view_of(history, connection, message_text(changed, "doc"));
     const cJSON *entry;
     history->now++;
     if (view == NULL)
@@ -445,8 +451,8 @@ static const char *judge_changed(struct history *history, unsigned connection, c
     cJSON_ArrayForEach(entry, list_of(changed, "changes")) {
         struct ledger_change *change = NULL;
         *requirement = "ASP-LIVE-1";
-        const char *fault = see(history, view->ledger, text_of(entry, "id"), text_of(entry, "data"),
-                                requirement, &change);
+        const char *fault = see(history, view->ledger, message_text(entry, "id"),
+                                message_text(entry, "data"), requirement, &change);
         if (fault != NULL)
             return fault;
         if (change == NULL)
@@ -457,8 +463,8 @@ static const char *judge_changed(struct history *history, unsigned connection, c
                          change->position, view->count);
         view_take_live(view, change);
     }
-    ledger_give_cursor(view->ledger, text_of(changed, "cursor"), NULL);
-    view_end_live(view, text_of(changed, "cursor"));
+    ledger_give_cursor(view->ledger, message_text(changed, "cursor"), NULL);
+    view_end_live(view, message_text(changed, "cursor"));
     return NULL;
 }
 
@@ -466,21 +472,21 @@ static const char *judge_changed(struct history *history, unsigned connection, c
 
 static const char *judge_reply(struct history *history, unsigned connection, const cJSON *request,
                                unsigned asked, const cJSON *reply, const char **requirement) {
-    struct view *view = view_of(history, connection, text_of(request, "doc"));
+    struct view *view = view_of(history, connection, message_text(request, "doc"));
     history->now++;
-    if (is_type(reply, "pushed"))
-        return judge_pushed(history, request, asked, reply, requirement);
-    if (is_type(reply, "opened"))
+    if (message_is(reply, "pushed"))
+        return judge_pushed(history, view, request, asked, reply, requirement);
+    if (message_is(reply, "opened"))
         return judge_opened(history, connection, asked, reply, requirement);
-    if (strcmp(text_of(reply, "code"), "unknown-cursor") == 0)
+    if (strcmp(message_text(reply, "code"), "unknown-cursor") == 0)
         return judge_unknown_cursor(history, request, requirement);
     if (view == NULL)
         return NULL;
-    if (is_type(reply, "listed"))
+    if (message_is(reply, "listed"))
         return judge_listed(history, view, request, reply, requirement);
-    if (is_type(reply, "got"))
-        return judge_got(history, view, asked, reply, requirement);
-    if (is_type(reply, "closed"))
+    if (message_is(reply, "got"))
+        return judge_got(history, view, request, asked, reply, requirement);
+    if (message_is(reply, "closed"))
         view->is_closed = true;
     return NULL;
 }
@@ -498,10 +504,40 @@ void history_relayed(struct history *history, unsigned connection, const cJSON *
     note_fault(history, name_of(history, connection), fault, requirement);
 }
 
+/* ---- Orders and cursors of live changes -------------------------------------------------------
+ */
+
+static const char *judge_view(struct history *history, const struct view *view,
+                              const char **requirement) {
+    const struct ledger_change *change = view_find_misplaced(view);
+    *requirement = "ASP-LIVE-2";
+    if (change != NULL)
+        return wrong(history, "%s came live after a change that follows it in the log", change->id);
+    change = view_find_passed_over(view);
+    *requirement = "ASP-LIVE-5";
+    return change != NULL ? wrong(history, "a live cursor passes over %s", change->id) : NULL;
+}
+
+static void judge_views(struct history *history, const char *doc) {
+    for (size_t i = 0; i < history->views_len; i++) {
+        const char *requirement = NULL;
+        const struct view *view = history->views[i];
+        if (strcmp(view->ledger->doc, doc) != 0)
+            continue;
+        const char *fault = judge_view(history, view, &requirement);
+        note_fault(history, name_of(history, view->connection), fault, requirement);
+    }
+}
+
 /* ---- The server's process -------------------------------------------------------------------- */
 
 void history_killed(struct history *history) {
     history->was_killed = true;
+    history_stopped(history);
+}
+
+void history_stopped(struct history *history) {
+    history->ended = ++history->now;
 }
 
 void history_saved(struct history *history, const char *name) {
@@ -512,6 +548,8 @@ void history_saved(struct history *history, const char *name) {
 void history_restored(struct history *history, const char *name) {
     unsigned moment =
         (unsigned)cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(history->saved, name));
+    for (size_t i = 0; i < history->ledgers_len; i++)
+        judge_views(history, history->ledgers[i]->doc); /* as long as the log is what they saw */
     for (size_t i = 0; i < history->ledgers_len; i++)
         ledger_rewind(history->ledgers[i], moment);
     for (size_t i = 0; i < history->views_len; i++)
@@ -527,19 +565,8 @@ const char *history_missing(const struct history *history, unsigned connection, 
     return missing != NULL ? missing->id : NULL;
 }
 
-static const char *judge_view(struct history *history, const struct view *view,
-                              const char **requirement) {
-    const struct ledger_change *change = view_find_misplaced(view);
-    *requirement = "ASP-LIVE-2";
-    if (change != NULL)
-        return wrong(history, "%s came live after a change that follows it in the log", change->id);
-    change = view_find_passed_over(view);
-    *requirement = "ASP-LIVE-5";
-    return change != NULL ? wrong(history, "a live cursor passes over %s", change->id) : NULL;
-}
-
 static bool was_pushed_once(const struct ledger_change *change) {
-    return change != NULL && change->pushers_len == 1;
+    return change != NULL && change->offers == 1;
 }
 
 /* What one push brought stands in its order, and stands there whole or not at all. */
@@ -566,11 +593,5 @@ void history_settle(struct history *history, const char *doc) {
     const char *requirement = NULL;
     const char *fault = judge_pushes(history, ledger_of(history, doc), &requirement);
     note_fault(history, "the log", fault, requirement);
-    for (size_t i = 0; i < history->views_len; i++) {
-        const struct view *view = history->views[i];
-        if (strcmp(view->ledger->doc, doc) != 0)
-            continue;
-        fault = judge_view(history, view, &requirement);
-        note_fault(history, name_of(history, view->connection), fault, requirement);
-    }
+    judge_views(history, doc);
 }

@@ -31,15 +31,17 @@ unsigned history_connect(struct history *history, const char *name);
  * when there is none. Borrowed. */
 const char *history_resume(const struct history *history, unsigned connection, const char *doc);
 /* A request goes out on it; returns the moment, for history_replied. */
-unsigned history_asked(struct history *history, unsigned connection, const cJSON *request);
+unsigned history_asked(struct history *history, const cJSON *request);
 /* The reply to a request that was asked at that moment. */
 void history_replied(struct history *history, unsigned connection, const cJSON *request,
                      unsigned asked, const cJSON *reply);
 /* A `changed`. */
 void history_relayed(struct history *history, unsigned connection, const cJSON *changed);
 
-/* The server was killed; its data were copied under a name; that copy is its data again. */
+/* The server was killed, or ended in order; its data were copied under a name; that copy is its
+ * data again. */
 void history_killed(struct history *history);
+void history_stopped(struct history *history);
 void history_saved(struct history *history, const char *name);
 void history_restored(struct history *history, const char *name);
 

@@ -2,20 +2,12 @@
 
 #include "conformance/base64url.h"
 #include "conformance/document.h"
+#include "conformance/message.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 enum { CURSOR_TAG_BYTES = 12, MESSAGE_ROOM_BYTES = 1024 };
-
-static const char *text_of(const cJSON *message, const char *name) {
-    const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(message, name));
-    return text != NULL ? text : "";
-}
-
-static bool is_type(const cJSON *message, const char *type) {
-    return strcmp(text_of(message, "type"), type) == 0;
-}
 
 void host_fini(struct host *host) {
     cJSON_Delete(host->logs);
@@ -33,13 +25,13 @@ cJSON *host_log(struct host *host, const char *doc) {
 
 static const cJSON *find_change(struct host *host, const char *doc, const char *id) {
     const cJSON *change = host_log(host, doc)->child;
-    while (change != NULL && strcmp(text_of(change, "id"), id) != 0)
+    while (change != NULL && strcmp(message_text(change, "id"), id) != 0)
         change = change->next;
     return change;
 }
 
 void host_store(struct host *host, const char *doc, const cJSON *change) {
-    if (find_change(host, doc, text_of(change, "id")) == NULL)
+    if (find_change(host, doc, message_text(change, "id")) == NULL)
         cJSON_AddItemToArray(host_log(host, doc), cJSON_Duplicate(change, true));
 }
 
@@ -49,8 +41,8 @@ static void digest_up_to(struct host *host, const char *doc, size_t position,
     memset(digest, 0, DOCUMENT_DIGEST_BYTES);
     for (size_t i = 0; i < position && change != NULL; i++, change = change->next) {
         struct bytes data = {0};
-        base64url_decode(text_of(change, "data"), &data);
-        document_digest_add(digest, text_of(change, "id"), data.at, data.len);
+        base64url_decode(message_text(change, "data"), &data);
+        document_digest_add(digest, message_text(change, "id"), data.at, data.len);
         bytes_fini(&data);
     }
 }
@@ -92,7 +84,7 @@ static cJSON *begin(const char *type, const cJSON *request) {
     cJSON_AddStringToObject(reply, "type", type);
     cJSON_AddItemToObject(reply, "req",
                           cJSON_Duplicate(cJSON_GetObjectItemCaseSensitive(request, "req"), true));
-    cJSON_AddStringToObject(reply, "doc", text_of(request, "doc"));
+    cJSON_AddStringToObject(reply, "doc", message_text(request, "doc"));
     return reply;
 }
 
@@ -120,7 +112,7 @@ cJSON *host_welcome(const char *challenge) {
 }
 
 static cJSON *answer_open(struct host *host, struct guest *guest, const cJSON *request) {
-    const char *doc = text_of(request, "doc");
+    const char *doc = message_text(request, "doc");
     uint8_t digest[DOCUMENT_DIGEST_BYTES];
     size_t position = log_len(host, doc);
     cJSON *reply = begin("opened", request);
@@ -140,9 +132,17 @@ static size_t opened_position(const struct guest *guest, const char *doc) {
     return cJSON_IsNumber(position) ? (size_t)position->valuedouble : 0;
 }
 
+bool host_is_probe(struct host *host, const struct guest *guest, const cJSON *list) {
+    const char *doc = message_text(list, "doc");
+    char *cursor = host_cursor(host, doc, opened_position(guest, doc));
+    bool same = strcmp(cursor, message_text(list, "after")) == 0;
+    free(cursor);
+    return same;
+}
+
 static cJSON *list_page(struct host *host, const struct guest *guest, const cJSON *request,
                         size_t after) {
-    const char *doc = text_of(request, "doc");
+    const char *doc = message_text(request, "doc");
     const cJSON *limit = cJSON_GetObjectItemCaseSensitive(request, "limit");
     bool whole = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(request, "data"));
     double most = guest_limit(guest, "batch");
@@ -155,13 +155,13 @@ static cJSON *list_page(struct host *host, const struct guest *guest, const cJSO
         most = limit->valuedouble;
     const cJSON *change = cJSON_GetArrayItem(host_log(host, doc), (int)position);
     for (; position < end && change != NULL && (double)(position - after) < most; position++) {
-        size_t bytes = strlen(text_of(change, "id")) + 30;
-        bytes += whole ? strlen(text_of(change, "data")) : 0;
+        size_t bytes = strlen(message_text(change, "id")) + 30;
+        bytes += whole ? strlen(message_text(change, "data")) : 0;
         if (bytes > room && position > after)
             break;
         room -= bytes < room ? bytes : room;
         cJSON_AddItemToArray(entries, whole ? cJSON_Duplicate(change, true)
-                                            : cJSON_CreateString(text_of(change, "id")));
+                                            : cJSON_CreateString(message_text(change, "id")));
         change = change->next;
     }
     add_cursor(host, reply, doc, position > end ? end : position);
@@ -170,10 +170,10 @@ static cJSON *list_page(struct host *host, const struct guest *guest, const cJSO
 }
 
 static cJSON *answer_list(struct host *host, const struct guest *guest, const cJSON *request) {
-    const char *doc = text_of(request, "doc");
+    const char *doc = message_text(request, "doc");
     size_t after = 0;
     if (cJSON_HasObjectItem(request, "after") &&
-        !find_cursor(host, doc, text_of(request, "after"), &after))
+        !find_cursor(host, doc, message_text(request, "after"), &after))
         return refuse(request, "unknown-cursor");
     if (after > opened_position(guest, doc))
         after = opened_position(guest, doc);
@@ -188,8 +188,8 @@ static cJSON *answer_get(struct host *host, const struct guest *guest, const cJS
     cJSON *changes = cJSON_AddArrayToObject(reply, "changes");
     cJSON *missing = cJSON_AddArrayToObject(reply, "missing");
     cJSON_ArrayForEach(id, cJSON_GetObjectItemCaseSensitive(request, "ids")) {
-        const cJSON *change = find_change(host, text_of(request, "doc"), id->valuestring);
-        size_t bytes = strlen(id->valuestring) + strlen(text_of(change, "data")) + 30;
+        const cJSON *change = find_change(host, message_text(request, "doc"), id->valuestring);
+        size_t bytes = strlen(id->valuestring) + strlen(message_text(change, "data")) + 30;
         if (bytes > room && !first)
             break;
         room -= bytes < room ? bytes : room;
@@ -201,18 +201,18 @@ static cJSON *answer_get(struct host *host, const struct guest *guest, const cJS
 }
 
 static cJSON *answer_push(struct host *host, const cJSON *request, cJSON *stored) {
-    const char *doc = text_of(request, "doc");
+    const char *doc = message_text(request, "doc");
     const cJSON *change;
     int index = 0;
     cJSON *reply = begin("pushed", request);
     cJSON *duplicates = cJSON_AddArrayToObject(reply, "duplicates");
     cJSON *rejected = cJSON_AddArrayToObject(reply, "rejected");
     cJSON_ArrayForEach(change, cJSON_GetObjectItemCaseSensitive(request, "changes")) {
-        const cJSON *held = find_change(host, doc, text_of(change, "id"));
+        const cJSON *held = find_change(host, doc, message_text(change, "id"));
         if (held == NULL) {
             host_store(host, doc, change);
             cJSON_AddItemToArray(stored, cJSON_Duplicate(change, true));
-        } else if (strcmp(text_of(held, "data"), text_of(change, "data")) == 0) {
+        } else if (strcmp(message_text(held, "data"), message_text(change, "data")) == 0) {
             cJSON_AddItemToArray(duplicates, cJSON_CreateNumber(index));
         } else {
             cJSON *entry = cJSON_CreateObject();
@@ -226,16 +226,16 @@ static cJSON *answer_push(struct host *host, const cJSON *request, cJSON *stored
 }
 
 cJSON *host_answer(struct host *host, struct guest *guest, const cJSON *request, cJSON *stored) {
-    bool is_open = cJSON_HasObjectItem(guest->open, text_of(request, "doc"));
-    if (is_type(request, "open"))
+    bool is_open = cJSON_HasObjectItem(guest->open, message_text(request, "doc"));
+    if (message_is(request, "open"))
         return is_open ? refuse(request, "already-open") : answer_open(host, guest, request);
     if (!is_open)
         return refuse(request, "not-open");
-    if (is_type(request, "list"))
+    if (message_is(request, "list"))
         return answer_list(host, guest, request);
-    if (is_type(request, "get"))
+    if (message_is(request, "get"))
         return answer_get(host, guest, request);
-    if (is_type(request, "push"))
+    if (message_is(request, "push"))
         return answer_push(host, request, stored);
     return begin("closed", request);
 }

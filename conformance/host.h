@@ -25,6 +25,8 @@ cJSON *host_welcome(const char *challenge);
 /* The reply to a request that keeps its schema; a `push` is carried out. What a push stored is
  * added to the array `stored`. cJSON_Delete it. */
 cJSON *host_answer(struct host *host, struct guest *guest, const cJSON *request, cJSON *stored);
+/* A `list` that asks for what follows the opened position, and so for nothing. */
+bool host_is_probe(struct host *host, const struct guest *guest, const cJSON *list);
 /* A live message with changes (copied), which the log holds already. */
 cJSON *host_changed(struct host *host, const char *doc, const cJSON *changes);
 

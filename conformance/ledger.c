@@ -32,7 +32,6 @@ static void free_change(struct ledger_change *change) {
     for (size_t i = 0; i < change->versions_len; i++)
         free(change->versions[i].data);
     free(change->versions);
-    free(change->pushers);
     free(change->id);
     free(change);
 }
@@ -83,7 +82,7 @@ int ledger_version(const struct ledger_change *change, const char *data) {
 }
 
 struct ledger_change *ledger_offer(struct ledger *ledger, const char *id, const char *data,
-                                   unsigned connection) {
+                                   unsigned now) {
     struct ledger_change *change = ledger_find(ledger, id);
     if (change == NULL)
         change = add_change(ledger, id);
@@ -95,16 +94,17 @@ struct ledger_change *ledger_offer(struct ledger *ledger, const char *id, const 
         change->versions[version] = (struct ledger_version){.data = memory_copy_text(data)};
     }
     change->versions[version].offers++;
-    change->pushers = make_room(change->pushers, change->pushers_len, sizeof *change->pushers);
-    change->pushers[change->pushers_len++] = connection;
+    change->offers++;
+    change->offered = now;
+    change->is_gone = false;
     return change;
 }
 
-bool ledger_was_pushed_by(const struct ledger_change *change, unsigned connection) {
-    size_t i = 0;
-    while (i < change->pushers_len && change->pushers[i] != connection)
-        i++;
-    return i < change->pushers_len;
+void ledger_settle_gone(struct ledger *ledger, unsigned moment) {
+    for (size_t i = 0; i < ledger->changes_len; i++) {
+        struct ledger_change *change = ledger->changes[i];
+        change->is_gone |= change->position == 0 && change->offered < moment;
+    }
 }
 
 bool ledger_hold(struct ledger_change *change, int version, unsigned now) {
@@ -202,6 +202,7 @@ void ledger_rewind(struct ledger *ledger, unsigned moment) {
     }
     for (size_t i = 0; i < ledger->changes_len; i++) {
         struct ledger_change *change = ledger->changes[i];
+        change->is_gone = false; /* that copy may hold what another did not */
         bool stays = (change->since != 0 && change->since <= moment) ||
                      (change->position != 0 && change->position <= left);
         if (stays)

@@ -26,8 +26,9 @@ struct ledger_change {
     unsigned since;    /* the moment it became certain; 0: it is not */
     size_t position;   /* in the log, from 1; 0: unknown */
     bool was_said_new; /* some `pushed` said that it was stored now */
-    unsigned *pushers; /* connections that pushed it */
-    size_t pushers_len;
+    unsigned offers;   /* how often it was pushed */
+    unsigned offered;  /* the moment of the last */
+    bool is_gone;      /* nothing is under way that could bring it into the log */
     /* Of the push that brought it first; NULL when it stood alone, or first. */
     const struct ledger_change *push_first;
     const struct ledger_change *push_before;
@@ -56,10 +57,11 @@ struct ledger {
 struct ledger *ledger_new(const char *doc);
 void ledger_free(struct ledger *ledger);
 
-/* A connection pushes these bytes under this id. */
+/* Somebody pushes these bytes under this id. */
 struct ledger_change *ledger_offer(struct ledger *ledger, const char *id, const char *data,
-                                   unsigned connection);
-bool ledger_was_pushed_by(const struct ledger_change *change, unsigned connection);
+                                   unsigned now);
+/* The whole log was seen, and what was pushed before that moment can only be in it or be gone. */
+void ledger_settle_gone(struct ledger *ledger, unsigned moment);
 /* NULL when nobody pushed it. */
 struct ledger_change *ledger_find(const struct ledger *ledger, const char *id);
 /* Index of the bytes, LEDGER_UNKNOWN when nobody pushed these. */

@@ -45,8 +45,12 @@ static const struct {
 } HABITS[] = {
     {PLAN_PUSH, 46}, {PLAN_PIPELINE, 4}, {PLAN_REPEAT, 10},   {PLAN_CONFLICT, 4},
     {PLAN_LIST, 8},  {PLAN_GET, 10},     {PLAN_STALE, 3},     {PLAN_CLOSE, 3},
-    {PLAN_LEAVE, 5}, {PLAN_CUT_PUSH, 4}, {PLAN_HALF_OPEN, 1}, {PLAN_PAUSE, 2},
+    {PLAN_LEAVE, 5}, {PLAN_CUT, 6},      {PLAN_HALF_OPEN, 1}, {PLAN_PAUSE, 2},
 };
+
+/* What is cut off, where the document is open; elsewhere, `open`. */
+static const enum plan_kind REQUESTS[] = {PLAN_PUSH, PLAN_PUSH, PLAN_LIST, PLAN_GET, PLAN_CLOSE};
+enum { REQUESTS_LEN = sizeof REQUESTS / sizeof *REQUESTS };
 
 static enum plan_kind choose_kind(struct entropy *entropy) {
     unsigned all = 0;
@@ -68,7 +72,8 @@ struct making {
 
 static bool makes_changes(const struct plan_operation *operation) {
     return operation->kind == PLAN_PUSH || operation->kind == PLAN_PIPELINE ||
-           operation->kind == PLAN_CUT_PUSH || operation->kind == PLAN_SEND;
+           operation->kind == PLAN_SEND ||
+           (operation->kind == PLAN_CUT && operation->request == PLAN_PUSH);
 }
 
 /* Chooses an earlier operation that pushes something; its own, if there is none. */
@@ -84,6 +89,11 @@ static void choose_other(const struct plan *plan, struct entropy *entropy,
     operation->count = plan->operations[operation->of].count;
 }
 
+static bool names_another(const struct plan_operation *operation) {
+    return operation->kind == PLAN_GET ||
+           (operation->kind == PLAN_CUT && operation->request == PLAN_GET);
+}
+
 static const struct plan_operation *add(struct making *making, enum plan_kind kind, unsigned burst,
                                         unsigned client, unsigned document) {
     struct plan *plan = &making->plan;
@@ -94,12 +104,13 @@ static const struct plan_operation *add(struct making *making, enum plan_kind ki
         .burst = burst,
         .client = client,
         .document = document,
-        .count = 1 + dice(entropy, kind == PLAN_LIST ? PAGE_MAX : CHANGES_MAX),
-        .how = dice(entropy, 3),
         .of = (unsigned)plan->len,
         .index = (unsigned)plan->len,
     };
-    if (kind == PLAN_REPEAT || kind == PLAN_CONFLICT || kind == PLAN_GET)
+    operation->count = 1 + dice(entropy, kind == PLAN_LIST ? PAGE_MAX : CHANGES_MAX);
+    operation->how = dice(entropy, 3);
+    operation->request = REQUESTS[dice(entropy, REQUESTS_LEN)];
+    if (kind == PLAN_REPEAT || kind == PLAN_CONFLICT || names_another(operation))
         choose_other(plan, entropy, operation);
     plan->len++;
     return operation;
@@ -113,7 +124,8 @@ static enum plan_kind do_first(const struct client *client, unsigned document,
         return PLAN_CONNECT;
     if (client->is_paused)
         return PLAN_RESUME;
-    if (wanted == PLAN_LEAVE || wanted == PLAN_HALF_OPEN || wanted == PLAN_PAUSE)
+    if (wanted == PLAN_LEAVE || wanted == PLAN_CUT || wanted == PLAN_HALF_OPEN ||
+        wanted == PLAN_PAUSE)
         return wanted;
     return has_open ? wanted : PLAN_OPEN;
 }
@@ -129,7 +141,7 @@ static void follow(struct client *client, const struct plan_operation *operation
         client->has_open[operation->document] = operation->kind == PLAN_OPEN;
         break;
     case PLAN_LEAVE:
-    case PLAN_CUT_PUSH:
+    case PLAN_CUT:
     case PLAN_HALF_OPEN:
         forget_connection(client);
         break;
@@ -242,6 +254,13 @@ static void write_send(const struct plan_operation *operation, unsigned req, cJS
                req, operation->document, operation->of, operation->client);
 }
 
+static void write_send_get(const struct plan_operation *operation, unsigned req, cJSON *steps) {
+    write_step(steps,
+               "{\"send\": {\"type\": \"get\", \"req\": %u, \"doc\": \"$d%u.id\", \"ids\": "
+               "{\"$ids\": \"$x%u\"}}, \"on\": \"c%u\"}",
+               req, operation->document, operation->of, operation->client);
+}
+
 /* The replies come in the order of the requests, and the second sees what the first did. */
 static void write_pipeline(const struct plan_operation *operation, cJSON *steps) {
     unsigned d = operation->document;
@@ -255,10 +274,7 @@ static void write_pipeline(const struct plan_operation *operation, cJSON *steps)
                    "\"on\": \"c%u\"}",
                    push + 1, d, c);
     else
-        write_step(steps,
-                   "{\"send\": {\"type\": \"get\", \"req\": %u, \"doc\": \"$d%u.id\", \"ids\": "
-                   "{\"$ids\": \"$x%u\"}}, \"on\": \"c%u\"}",
-                   push + 1, d, operation->of, c);
+        write_send_get(operation, push + 1, steps);
     write_step(steps,
                "{\"expect\": {\"type\": \"pushed\", \"req\": %u}, \"on\": \"c%u\", "
                "\"requirement\": \"ASP-MSG-18\"}",
@@ -297,8 +313,8 @@ static void write_conflict(struct writing *writing, const struct plan_operation 
 static void write_end(struct writing *writing, const struct plan_operation *operation,
                       cJSON *steps) {
     static const char *const HOW[] = {"close", "fin", "reset"};
-    unsigned how = operation->kind == PLAN_CUT_PUSH ? 2 : operation->how;
-    write_step(steps, "{\"disconnect\": \"c%u\", \"how\": \"%s\"}", operation->client, HOW[how]);
+    write_step(steps, "{\"disconnect\": \"c%u\", \"how\": \"%s\"}", operation->client,
+               HOW[operation->how]);
     forget_connection(&writing->clients[operation->client]);
 }
 
@@ -311,12 +327,16 @@ static void write_stale(const struct plan_operation *operation, cJSON *steps) {
                operation->document, operation->client, operation->document, operation->client);
 }
 
-static void write_get(const struct plan_operation *operation, cJSON *steps) {
+/* And an id, behind these, that nobody has pushed: nothing may be passed over to say so. */
+static void write_get(struct writing *writing, const struct plan_operation *operation,
+                      cJSON *steps) {
+    write_step(writing->steps, "{\"change\": \"n%u\", \"of\": \"d%u\"}", operation->index,
+               operation->document);
     write_step(steps,
                "{\"request\": {\"type\": \"get\", \"doc\": \"$d%u.id\", \"ids\": {\"$ids\": "
-               "\"$x%u\"}}, \"on\": \"c%u\", \"reply\": {\"type\": \"got\"}, \"requirement\": "
-               "\"ASP-GET-1\"}",
-               operation->document, operation->of, operation->client);
+               "[\"$x%u\", \"$n%u\"]}}, \"on\": \"c%u\", \"reply\": {\"type\": \"got\"}, "
+               "\"requirement\": \"ASP-GET-1\"}",
+               operation->document, operation->of, operation->index, operation->client);
 }
 
 static void write_close(struct writing *writing, const struct plan_operation *operation,
@@ -326,6 +346,34 @@ static void write_close(struct writing *writing, const struct plan_operation *op
                "\"reply\": {\"type\": \"closed\"}, \"requirement\": \"ASP-CLOSE-1\"}",
                operation->document, operation->client);
     writing->clients[operation->client].has_open[operation->document] = false;
+}
+
+/* One of them, and the end before its answer has come. */
+static void write_cut(struct writing *writing, const struct plan_operation *operation,
+                      cJSON *steps) {
+    unsigned c = operation->client;
+    unsigned d = operation->document;
+    bool has_open = writing->clients[c].has_open[d];
+    enum plan_kind request = has_open ? operation->request : PLAN_OPEN;
+    if (request == PLAN_PUSH || request == PLAN_GET)
+        make_changes(writing, operation);
+    writing->is_used[d] = true;
+    if (request == PLAN_OPEN)
+        write_step(steps,
+                   "{\"send\": {\"type\": \"open\", \"req\": %u, \"doc\": \"$d%u.id\", "
+                   "\"authority\": \"$c%u.authority\", \"proof\": {\"$proof\": {\"of\": "
+                   "\"$d%u\", \"on\": \"$c%u\"}}}, \"on\": \"c%u\"}",
+                   SEND_REQ, d, c, d, c, c);
+    else if (request == PLAN_PUSH)
+        write_send(operation, SEND_REQ, steps);
+    else if (request == PLAN_GET)
+        write_send_get(operation, SEND_REQ, steps);
+    else
+        write_step(steps,
+                   "{\"send\": {\"type\": \"%s\", \"req\": %u, \"doc\": \"$d%u.id\"}, "
+                   "\"on\": \"c%u\"}",
+                   request == PLAN_LIST ? "list" : "close", SEND_REQ, d, c);
+    write_end(writing, operation, steps);
 }
 
 /* What a client does with a document that it has open. */
@@ -339,15 +387,11 @@ static void write_request(struct writing *writing, const struct plan_operation *
     case PLAN_PIPELINE:
         write_pipeline(operation, steps);
         break;
-    case PLAN_CUT_PUSH:
-        write_send(operation, SEND_REQ, steps);
-        write_end(writing, operation, steps);
-        break;
     case PLAN_CONFLICT:
         write_conflict(writing, operation, steps);
         break;
     case PLAN_GET:
-        write_get(operation, steps);
+        write_get(writing, operation, steps);
         break;
     case PLAN_LIST:
         write_step(steps,
@@ -392,6 +436,9 @@ static bool write_operation(struct writing *writing, const struct plan_operation
     case PLAN_LEAVE:
         write_end(writing, operation, steps);
         return true;
+    case PLAN_CUT:
+        write_cut(writing, operation, steps);
+        return true;
     case PLAN_HALF_OPEN:
         return write_abandon(writing, c, steps);
     case PLAN_PAUSE:
@@ -431,10 +478,12 @@ static void dismiss(struct writing *writing) {
 }
 
 static bool write_event(struct writing *writing, enum plan_kind kind) {
-    if (kind == PLAN_SETTLE)
+    if (kind == PLAN_RESTORE && !writing->is_saved)
+        return false;
+    if (kind == PLAN_SETTLE || kind == PLAN_RESTORE) /* what was told until then goes out of mind */
         write_settle(writing);
-    if (kind == PLAN_SETTLE || (kind == PLAN_RESTORE && !writing->is_saved))
-        return kind == PLAN_SETTLE;
+    if (kind == PLAN_SETTLE)
+        return true;
     if (kind == PLAN_RESTART)
         dismiss(writing);
     write_server(writing, kind == PLAN_RESTART ? "stop" : "kill");
@@ -490,6 +539,11 @@ static void end_burst(struct writing *writing) {
     cJSON_Delete(branches);
 }
 
+/* What only begins or ends something, or is not waited for, shows nothing by itself. */
+static bool is_judged(enum plan_kind kind) {
+    return (kind >= PLAN_OPEN && kind <= PLAN_CLOSE) || kind == PLAN_SETTLE;
+}
+
 static void write_next(struct writing *writing, size_t at) {
     const struct plan_operation *operation = &writing->plan->operations[at];
     bool is_side_by_side = operation->kind < PLAN_SEND && !writing->plan->is_sequential;
@@ -499,12 +553,11 @@ static void write_next(struct writing *writing, size_t at) {
     cJSON **branch = &writing->branches[operation->client];
     if (is_side_by_side)
         steps = *branch = *branch != NULL ? *branch : cJSON_CreateArray();
-    if (operation->kind > PLAN_SEND)
-        writing->operations += write_event(writing, operation->kind);
-    else if (operation->kind == PLAN_SEND && is_cut_off(writing->plan, at))
-        writing->operations += write_cut_off(writing, operation);
-    else
-        writing->operations += write_operation(writing, operation, steps);
+    bool is_done = operation->kind > PLAN_SEND ? write_event(writing, operation->kind)
+                   : operation->kind == PLAN_SEND && is_cut_off(writing->plan, at)
+                       ? write_cut_off(writing, operation)
+                       : write_operation(writing, operation, steps);
+    writing->operations += is_done && is_judged(operation->kind);
 }
 
 cJSON *plan_steps(const struct plan *plan, unsigned *operations) {

@@ -34,7 +34,7 @@ enum plan_kind {
     PLAN_STALE,     /* lists from a cursor of an earlier life */
     PLAN_CLOSE,     /* the document */
     PLAN_LEAVE,     /* ends the connection */
-    PLAN_CUT_PUSH,  /* pushes, and ends the connection at once */
+    PLAN_CUT,       /* asks for something, and ends the connection at once */
     PLAN_HALF_OPEN, /* reads no more, for ever, and has a new connection */
     PLAN_PAUSE,     /* reads no more */
     PLAN_RESUME,
@@ -52,10 +52,11 @@ struct plan_operation {
     unsigned burst;
     unsigned client;
     unsigned document;
-    unsigned count; /* of changes, or the limit of a page */
-    unsigned of;    /* the other operation: which one of the plan */
-    unsigned how;   /* the way to end a connection, or whether pages carry data */
-    unsigned index; /* its own, which stays when others are left out */
+    unsigned count;         /* of changes, or the limit of a page */
+    unsigned of;            /* the other operation: which one of the plan */
+    unsigned how;           /* the way to end a connection, or whether pages carry data */
+    enum plan_kind request; /* that is cut off, where the document is open */
+    unsigned index;         /* its own, which stays when others are left out */
 };
 
 struct plan {
@@ -69,7 +70,8 @@ struct plan plan_make(const struct plan_size *size, struct entropy *entropy);
 struct plan plan_copy(const struct plan *plan);
 void plan_fini(struct plan *plan);
 
-/* The steps, and how many operations of clients they carry out. cJSON_Delete them. */
+/* The steps, and how many operations they carry out whose outcome is waited for and judged.
+ * cJSON_Delete them. */
 cJSON *plan_steps(const struct plan *plan, unsigned *operations);
 
 #endif

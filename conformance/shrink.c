@@ -99,7 +99,7 @@ static void push_instead(struct attempt *attempt, enum plan_kind kind) {
 /* Whether a push that was cut off is stored is a matter of luck; one that is answered is. */
 static void await_answers(struct attempt *attempt) {
     push_instead(attempt, PLAN_SEND);
-    push_instead(attempt, PLAN_CUT_PUSH);
+    push_instead(attempt, PLAN_CUT);
     push_instead(attempt, PLAN_PIPELINE);
 }
 

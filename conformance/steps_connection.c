@@ -229,12 +229,14 @@ static enum progress step_stop_reading(struct run *run, struct task *task, struc
     return STEP_DONE;
 }
 
+/* {"resume_reading": "alice", "bytes": 65536}: with "bytes", stops again after so many. */
 static enum progress step_resume_reading(struct run *run, struct task *task, struct frame *frame) {
     (void)task;
     struct connection *connection = run_connection(run, frame, "resume_reading");
     if (connection == NULL)
         return STEP_FAILED;
     connection->paused = false;
+    connection->reads_left = (size_t)step_number(frame, "bytes", 0);
     return STEP_DONE;
 }
 

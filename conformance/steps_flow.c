@@ -18,6 +18,7 @@ static enum progress await_end(struct run *run, struct frame *frame) {
         return run_wait_for(run, "the server's end after SIGTERM");
     enum progress progress = run_checked(run);
     transcript_add(&run->transcript, "server", TRANSCRIPT_EVENT, "ended with %s", how);
+    history_stopped(run->history);
     if (strcmp(how, "exit status 0") != 0)
         progress = run_fail(run, NULL, "the server ended with %s after SIGTERM", how);
     free(how);

@@ -3,6 +3,7 @@
 #include "conformance/clock.h"
 #include "conformance/match.h"
 #include "conformance/memory.h"
+#include "conformance/message.h"
 #include "conformance/run.h"
 
 #include <errno.h>
@@ -11,11 +12,6 @@
 #include <sys/socket.h>
 
 enum { CHALLENGE_BYTES = 32 };
-
-static const char *text_of(const cJSON *message, const char *name) {
-    const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(message, name));
-    return text != NULL ? text : "";
-}
 
 /* Members of `changes` take the place of those in `message`; null takes one away. */
 static void override(cJSON *message, const cJSON *changes) {
@@ -114,7 +110,7 @@ static void answer_honestly(struct run *run, struct connection *connection, cons
     cJSON *reply = host_answer(&run->lab->host, connection->guest, request, stored);
     override(reply, lies);
     connection_send(connection, reply);
-    relay_to_others(run, connection, text_of(request, "doc"), stored);
+    relay_to_others(run, connection, message_text(request, "doc"), stored);
     cJSON_Delete(reply);
     cJSON_Delete(stored);
 }
@@ -223,7 +219,7 @@ static enum progress step_answer(struct run *run, struct task *task, struct fram
         cJSON *reply = cJSON_Duplicate(instead, true);
         cJSON_AddItemToObject(
             reply, "req", cJSON_Duplicate(cJSON_GetObjectItemCaseSensitive(request, "req"), true));
-        cJSON_AddStringToObject(reply, "doc", text_of(request, "doc"));
+        cJSON_AddStringToObject(reply, "doc", message_text(request, "doc"));
         run->lab->refused_us = clock_now_us();
         connection_send(connection, reply);
         cJSON_Delete(reply);

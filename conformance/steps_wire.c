@@ -4,6 +4,7 @@
 #include "conformance/json_write.h"
 #include "conformance/match.h"
 #include "conformance/memory.h"
+#include "conformance/message.h"
 #include "conformance/run.h"
 
 #include <sodium.h>
@@ -298,16 +299,25 @@ static enum progress step_ping(struct run *run, struct task *task, struct frame 
                : run_fail_closed(run, connection, "a pong");
 }
 
+/* NULL: no request by which the client may have probed waits there. */
+static const cJSON *waiting_list(const struct connection *connection) {
+    const cJSON *request = connection->guest != NULL ? connection->inbox->child : NULL;
+    while (request != NULL && !message_is(request, "list"))
+        request = request->next;
+    return request;
+}
+
 /* {"pinged": "alice"}: a ping has come since it was connected; or a `list`, by which a client may
- * probe as well. */
+ * probe as well, if it asks for nothing. */
 static enum progress step_pinged(struct run *run, struct task *task, struct frame *frame) {
     (void)task;
     struct connection *connection = run_connection(run, frame, "pinged");
     if (connection == NULL)
         return STEP_FAILED;
-    if (connection->was_pinged ||
-        (connection->guest != NULL &&
-         cJSON_GetObjectItemCaseSensitive(connection->guest->counts, "list") != NULL))
+    const cJSON *list = waiting_list(connection);
+    if (list != NULL && !host_is_probe(&run->lab->host, connection->guest, list))
+        return run_fail_values(run, NULL, list, "the probe does not list after cursor of opened");
+    if (connection->was_pinged || list != NULL)
         return run_checked(run);
     return connection->ending == CONNECTION_LIVES
                ? run_wait_for(run, "a ping on %s", connection->name)

@@ -19,7 +19,7 @@
 enum {
     WORKERS_MAX = 64,
     SHRINK_BUDGET_MS = 60000,
-    REPLAYS = 3,
+    REPLAYS = 10,
     /* Seeds of rounds are apart, so that a shrinking round has fresh ones of its own. */
     SEEDS_A_ROUND = 100000,
     STATUS_GREEN = 0,
@@ -173,7 +173,7 @@ static void follow(struct storm *storm) {
             if (fds[i].revents != 0)
                 read_worker(storm, &storm->workers[i]);
         if (shows_progress)
-            printf("\r%u rounds, %llu operations ", storm->rounds,
+            printf("\r%u rounds, %llu checked operations ", storm->rounds,
                    (unsigned long long)storm->operations);
         fflush(stdout);
     }
@@ -250,7 +250,7 @@ static int report_violation(const struct storm *storm) {
 
 static int report_end_of(const struct storm *storm) {
     double seconds = (double)(clock_now_us() - storm->start_us) / 1000000;
-    printf("%llu operations in %u rounds, %.1f s: %.0f a minute\n",
+    printf("%llu checked operations in %u rounds, %.1f s: %.0f a minute\n",
            (unsigned long long)storm->operations, storm->rounds, seconds,
            (double)storm->operations * 60 / seconds);
     if (storm->failure.message != NULL && storm->failure.status == VERDICT_FAIL)

@@ -22,6 +22,7 @@ void view_free(struct view *view) {
     free(view->digest);
     free(view->cursor);
     free(view->live);
+    free(view->owns);
     free(view->listed);
     free(view->start);
     free(view->next);
@@ -46,6 +47,11 @@ void view_take_live(struct view *view, struct ledger_change *change) {
 
 void view_end_live(struct view *view, const char *cursor) {
     add_mark(&view->marks, &view->marks_len, cursor, view->live_len);
+}
+
+void view_take_own(struct view *view, struct ledger_change *change) {
+    view->owns = memory_grow(view->owns, (view->owns_len + 1) * sizeof *view->owns);
+    view->owns[view->owns_len++] = (struct own){change, view->marks_len};
 }
 
 void view_begin_listing(struct view *view, const char *after) {
@@ -76,32 +82,47 @@ const char *view_resume_cursor(const struct view *view) {
 
 /* ---- Against the log ------------------------------------------------------------------------- */
 
-/* At [position - 1]: how many changes had come live with that one; 0: it did not. free() it. */
-static size_t *index_live(const struct view *view) {
-    size_t *at = memory_take((view->ledger->log_len + 1) * sizeof *at);
+/* What came by when, at [position - 1] of each change; 0: it did not. */
+struct arrivals {
+    size_t *live; /* it was that change of those that came live, from 1 */
+    size_t *own;  /* its `pushed` came before that live message, from 1 */
+};
+
+static struct arrivals index_arrivals(const struct view *view) {
+    size_t len = view->ledger->log_len + 1;
+    struct arrivals at = {memory_take(len * sizeof *at.live), memory_take(len * sizeof *at.own)};
     for (size_t i = 0; i < view->live_len; i++)
         if (view->live[i]->position != 0)
-            at[view->live[i]->position - 1] = i + 1;
+            at.live[view->live[i]->position - 1] = i + 1;
+    for (size_t i = 0; i < view->owns_len; i++)
+        if (view->owns[i].change->position != 0)
+            at.own[view->owns[i].change->position - 1] = view->owns[i].after + 1;
     return at;
 }
 
-/* Up to `end`, what should have been among the first `len` live changes, and was not. */
-static const struct ledger_change *find_absent(const struct view *view, const size_t *at,
-                                               size_t end, size_t len) {
+static void free_arrivals(struct arrivals *at) {
+    free(at->live);
+    free(at->own);
+}
+
+/* Up to `end`, what should have been told by `messages` live messages, which held `changes`, or by
+ * a `pushed` before the last of them, and was not. */
+static const struct ledger_change *find_absent(const struct view *view, const struct arrivals *at,
+                                               size_t end, size_t changes, size_t messages) {
     for (size_t i = view->count; i < end && i < view->ledger->log_len; i++) {
-        const struct ledger_change *change = view->ledger->log[i];
-        if (change != NULL && (at[i] == 0 || at[i] > len) &&
-            !ledger_was_pushed_by(change, view->connection))
-            return change;
+        bool came_live = at->live[i] != 0 && at->live[i] <= changes;
+        bool was_acknowledged = at->own[i] != 0 && at->own[i] <= messages;
+        if (view->ledger->log[i] != NULL && !came_live && !was_acknowledged)
+            return view->ledger->log[i];
     }
     return NULL;
 }
 
 const struct ledger_change *view_find_missing(const struct view *view) {
-    size_t *at = index_live(view);
+    struct arrivals at = index_arrivals(view);
     const struct ledger_change *missing =
-        find_absent(view, at, view->ledger->log_len, view->live_len);
-    free(at);
+        find_absent(view, &at, view->ledger->log_len, view->live_len, view->marks_len + 1);
+    free_arrivals(&at);
     return missing;
 }
 
@@ -118,13 +139,13 @@ const struct ledger_change *view_find_misplaced(const struct view *view) {
 
 const struct ledger_change *view_find_passed_over(const struct view *view) {
     const struct ledger_change *passed = NULL;
-    size_t *at = index_live(view);
+    struct arrivals at = index_arrivals(view);
     for (size_t m = 0; m < view->marks_len && passed == NULL; m++) {
         const struct ledger_cursor *cursor =
             ledger_find_cursor(view->ledger, view->marks[m].cursor);
         if (!cursor->is_unknown)
-            passed = find_absent(view, at, cursor->position, view->marks[m].after);
+            passed = find_absent(view, &at, cursor->position, view->marks[m].after, m + 1);
     }
-    free(at);
+    free_arrivals(&at);
     return passed;
 }

@@ -10,6 +10,12 @@ struct mark {
     size_t after;
 };
 
+/* A change whose `pushed` came after so many live messages. */
+struct own {
+    struct ledger_change *change;
+    size_t after;
+};
+
 struct view {
     unsigned connection;
     struct ledger *ledger; /* borrowed */
@@ -23,6 +29,8 @@ struct view {
     size_t live_len;
     struct mark *marks; /* of live messages */
     size_t marks_len;
+    struct own *owns; /* what this connection's pushes stored */
+    size_t owns_len;
     /* The listing under way. */
     struct ledger_change **listed;
     size_t listed_len;
@@ -37,6 +45,8 @@ void view_free(struct view *view);
 
 void view_take_live(struct view *view, struct ledger_change *change);
 void view_end_live(struct view *view, const char *cursor); /* of the message */
+/* A `pushed` says that a push of this connection stored it. */
+void view_take_own(struct view *view, struct ledger_change *change);
 
 /* A listing begins; `after` NULL: with the log. */
 void view_begin_listing(struct view *view, const char *after);
@@ -50,7 +60,7 @@ const char *view_resume_cursor(const struct view *view);
 /* Against the log, as far as it is known. Each returns NULL when there is none. */
 const struct ledger_change *view_find_missing(const struct view *view);   /* was not sent yet */
 const struct ledger_change *view_find_misplaced(const struct view *view); /* came out of order */
-/* A live cursor stands for it, and it had not been sent. */
+/* A live cursor stands for it, and neither it nor its `pushed` had been sent. */
 const struct ledger_change *view_find_passed_over(const struct view *view);
 
 #endif

@@ -4,19 +4,11 @@
 #include "conformance/document.h"
 #include "conformance/json_same.h"
 #include "conformance/memory.h"
+#include "conformance/message.h"
 
 #include <search.h>
 #include <stdlib.h>
 #include <string.h>
-
-static const char *text_of(const cJSON *message, const char *name) {
-    const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(message, name));
-    return text != NULL ? text : "";
-}
-
-static bool is_type(const cJSON *message, const char *type) {
-    return strcmp(text_of(message, "type"), type) == 0;
-}
 
 /* ---- Changes that this connection has had ---------------------------------------------------- */
 
@@ -65,16 +57,15 @@ static cJSON *note_known(const struct watch *watch, const cJSON *push) {
     cJSON *known = cJSON_CreateArray();
     cJSON_ArrayForEach(change, cJSON_GetObjectItemCaseSensitive(push, "changes")) {
         cJSON_AddItemToArray(known,
-                             cJSON_CreateBool(has_change(&watch->relayed, text_of(push, "doc"),
-                                                         text_of(change, "id"))));
+                             cJSON_CreateBool(has_change(&watch->relayed, message_text(push, "doc"),
+                                                         message_text(change, "id"))));
     }
     return known;
 }
 
 void watch_sent(struct watch *watch, const cJSON *message) {
     setup(watch);
-    unsigned moment =
-        watch->history != NULL ? history_asked(watch->history, watch->number, message) : 0;
+    unsigned moment = watch->history != NULL ? history_asked(watch->history, message) : 0;
     if (!cJSON_IsNumber(cJSON_GetObjectItemCaseSensitive(message, "req")))
         return;
     cJSON *asked = cJSON_Duplicate(message, true);
@@ -112,12 +103,12 @@ static bool names_index(const cJSON *pushed, int index) {
 /* Notes what the push stored; NULL, or what is wrong with that. */
 static const char *note_pushed(struct watch *watch, const cJSON *request, const cJSON *pushed,
                                const char **requirement) {
-    const char *doc = text_of(request, "doc");
+    const char *doc = message_text(request, "doc");
     const cJSON *known = cJSON_GetObjectItem(request, "known")->child; /* one for each change */
     const cJSON *change;
     int index = 0;
     cJSON_ArrayForEach(change, cJSON_GetObjectItemCaseSensitive(request, "changes")) {
-        const char *id = text_of(change, "id");
+        const char *id = message_text(change, "id");
         bool was_known = cJSON_IsTrue(known);
         known = known->next;
         if (names_index(pushed, index++))
@@ -141,10 +132,10 @@ static cJSON *find_open(const struct watch *watch, const char *doc) {
 }
 
 static void note_reply(struct watch *watch, const cJSON *reply) {
-    const char *doc = text_of(reply, "doc");
-    if (is_type(reply, "opened") && find_open(watch, doc) == NULL)
+    const char *doc = message_text(reply, "doc");
+    if (message_is(reply, "opened") && find_open(watch, doc) == NULL)
         cJSON_AddItemToArray(watch->open, cJSON_CreateString(doc));
-    if (is_type(reply, "closed"))
+    if (message_is(reply, "closed"))
         cJSON_Delete(cJSON_DetachItemViaPointer(watch->open, find_open(watch, doc)));
 }
 
@@ -154,11 +145,11 @@ static const char *check_changed(struct watch *watch, const cJSON *message,
                                  const char **requirement) {
     const cJSON *change;
     *requirement = "ASP-LIVE-7";
-    if (find_open(watch, text_of(message, "doc")) == NULL)
+    if (find_open(watch, message_text(message, "doc")) == NULL)
         return "a live change of a document that is not open";
     cJSON_ArrayForEach(change, cJSON_GetObjectItemCaseSensitive(message, "changes")) {
-        const char *doc = text_of(message, "doc");
-        const char *id = text_of(change, "id");
+        const char *doc = message_text(message, "doc");
+        const char *id = message_text(change, "id");
         *requirement = "ASP-LIVE-3";
         if (has_change(&watch->stored, doc, id))
             return "a live change that this connection stored itself";
@@ -174,8 +165,8 @@ static const char *check_changed(struct watch *watch, const cJSON *message,
 /* Each reply, `error` included, where the request does. */
 static bool names_its_doc(const cJSON *request, const cJSON *reply) {
     uint8_t id[DOCUMENT_ID_BYTES];
-    return !base64url_decode_exactly(text_of(request, "doc"), id, sizeof id) ||
-           strcmp(text_of(reply, "doc"), text_of(request, "doc")) == 0;
+    return !base64url_decode_exactly(message_text(request, "doc"), id, sizeof id) ||
+           strcmp(message_text(reply, "doc"), message_text(request, "doc")) == 0;
 }
 
 static const char *check_reply(struct watch *watch, const cJSON *message,
@@ -188,7 +179,7 @@ static const char *check_reply(struct watch *watch, const cJSON *message,
     if (request != NULL && !names_its_doc(request, message)) {
         *requirement = "ASP-MSG-15";
         wrong = "a reply that does not name the document of its request";
-    } else if (request != NULL && is_type(message, "pushed"))
+    } else if (request != NULL && message_is(message, "pushed"))
         wrong = note_pushed(watch, request, message, requirement);
     if (request != NULL && watch->history != NULL)
         history_replied(watch->history, watch->number, request, moment_of(request), message);
@@ -207,7 +198,7 @@ const char *watch_received(struct watch *watch, const cJSON *message, size_t byt
     *requirement = "ASP-MSG-21";
     if (watch->welcomed && (double)bytes > watch->message_max && !carries_one_change(message))
         return "a message larger than limits.message";
-    if (is_type(message, "welcome")) {
+    if (message_is(message, "welcome")) {
         const cJSON *limits = cJSON_GetObjectItemCaseSensitive(message, "limits");
         bool again = watch->welcomed;
         watch->welcomed = true;
@@ -216,7 +207,7 @@ const char *watch_received(struct watch *watch, const cJSON *message, size_t byt
         *requirement = "ASP-WELCOME-2";
         return again ? "a second welcome" : NULL;
     }
-    if (is_type(message, "changed"))
+    if (message_is(message, "changed"))
         return check_changed(watch, message, requirement);
     if (cJSON_HasObjectItem(message, "req"))
         return check_reply(watch, message, requirement);

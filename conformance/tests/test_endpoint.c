@@ -77,6 +77,20 @@ static void talk(size_t piece) {
     free_pair(&pair);
 }
 
+START_TEST(given_headers_take_the_place_of_own) {
+    const struct handshake_request request = {"host:1", "/", NULL, "connection: keep-alive\r\n"};
+    const uint8_t nonce[HANDSHAKE_KEY_BYTES] = {0};
+    struct bytes text = {0};
+    char key[25];
+    handshake_write_request(&request, nonce, key, &text);
+    bytes_append(&text, "", 1);
+    ck_assert_ptr_nonnull(strstr((char *)text.at, "\r\nconnection: keep-alive\r\n"));
+    ck_assert_ptr_null(strstr((char *)text.at, "Connection: Upgrade"));
+    ck_assert_ptr_nonnull(strstr((char *)text.at, "\r\nHost: host:1\r\nUpgrade: websocket\r\n"));
+    bytes_fini(&text);
+}
+END_TEST
+
 START_TEST(messages_survive_any_cut) {
     talk(1);
     talk(7);
@@ -177,6 +191,7 @@ END_TEST
 
 int main(void) {
     Suite *suite = suite_create("endpoint");
+    support_add(suite, "given headers", given_headers_take_the_place_of_own);
     support_add(suite, "messages", messages_survive_any_cut);
     support_add(suite, "fragments", fragments_and_control_frames_mix);
     support_add(suite, "faults", faults_are_seen);

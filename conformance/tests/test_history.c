@@ -7,7 +7,7 @@
  *     1 list - : x y .                        1 list k1 : y +k2   (from a cursor; more follow)
  *     1 get x : x=AA                          1 get x : !x        (missing)
  *     1 unknown k1                            (the cursor)
- *     kill        save        restore         settle
+ *     kill        stop        save        restore         settle
  *
  * Cursors are k and a position. The last page ends with the cursor of opened.
  */
@@ -42,6 +42,14 @@ static const struct {
     {NULL, {"save", "1 push x=AA : stored", "kill", "restore", "2 open :", "2 push x=AA : stored"}},
     {"ASP-DUR-3",
      {"1 push x=AA : stored", "save", "1 push y=AQ : stored", "kill", "restore", "2 open :"}},
+    /* what was lost stays so until it is pushed again */
+    {"ASP-LOG-8",
+     {"1 send x=AA", "kill", "2 open :", "2 list - : .", "3 open : x=AA", "3 list - : x ."}},
+    {"ASP-LOG-8", {"1 send x=AA", "stop", "2 open :", "2 list - : .", "2 live x=AA k1"}},
+    {NULL, {"1 send x=AA", "2 open :", "2 list - : .", "2 live x=AA k1"}},
+    {NULL,
+     {"1 send x=AA", "kill", "2 open :", "2 list - : .", "2 push x=AA : stored", "3 open : x=AA",
+      "3 list - : x ."}},
     /* what nobody pushed, and other bytes */
     {"ASP-DIG-2", {"1 open : x=AA"}},
     {"ASP-LIST-1", {"1 push x=AA : stored", "2 open : x=AA", "2 list - : z ."}},
@@ -76,6 +84,16 @@ static const struct {
     {NULL,
      {"1 open :", "1 push x=AA : stored", "2 push y=AQ : stored", "1 live y=AQ k2",
       "3 open : x=AA y=AQ", "3 list - : x y .", "settle"}},
+    /* its own change, before it knew that it is stored; and one that it pushed after another did */
+    {"ASP-LIVE-5",
+     {"1 open :", "2 push y=AQ : stored", "1 live y=AQ k2", "1 push x=AA : stored",
+      "3 open : x=AA y=AQ", "3 list - : x y .", "settle"}},
+    {"ASP-LIVE-5",
+     {"1 open :", "2 push x=AA : stored", "1 push x=AA : duplicate", "2 push y=AQ : stored",
+      "1 live y=AQ k2", "3 open : x=AA y=AQ", "3 list - : x y .", "settle"}},
+    {"ASP-LIVE-5",
+     {"1 open :", "save", "2 push x=AA y=AQ : stored stored", "1 live y=AQ k2",
+      "3 open : x=AA y=AQ", "3 list - : x y .", "kill", "restore"}},
     {"ASP-LIST-1",
      {"1 push x=AA y=AQ : stored stored", "2 open : x=AA y=AQ", "2 list - : x +k1",
       "2 list k1 : ."}},
@@ -244,7 +262,7 @@ static void ask(struct play *play, unsigned connection, const char *verb) {
     if (strcmp(verb, "unknown") == 0)
         cJSON_AddStringToObject(reply, "code", "unknown-cursor");
     unsigned number = play->numbers[connection];
-    unsigned moment = history_asked(play->history, number, request);
+    unsigned moment = history_asked(play->history, request);
     if (strcmp(verb, "send") != 0)
         history_replied(play->history, number, request, moment, reply);
     cJSON_Delete(request);
@@ -257,6 +275,8 @@ static void play_line(struct play *play, const char *line) {
     unsigned connection = (unsigned)(play->words[0][0] - '0');
     if (strcmp(verb, "kill") == 0)
         history_killed(play->history);
+    else if (strcmp(verb, "stop") == 0)
+        history_stopped(play->history);
     else if (strcmp(verb, "save") == 0)
         history_saved(play->history, "copy");
     else if (strcmp(verb, "restore") == 0)
@@ -299,6 +319,13 @@ START_TEST(missing_changes) {
     play_line(&play, "1 live y=AQ k2");
     ck_assert_pstr_eq(history_missing(play.history, play.numbers[1], "document"), NULL);
     ck_assert_pstr_eq(history_resume(play.history, play.numbers[2], "document"), "k2");
+    /* what another stored first is sent to those who pushed it as well */
+    play_line(&play, "4 open : x=AA y=AQ");
+    play_line(&play, "1 push z=Ag : stored");
+    play_line(&play, "4 push z=Ag : duplicate");
+    play_line(&play, "3 open : x=AA y=AQ z=Ag");
+    play_line(&play, "3 list - : x y z .");
+    ck_assert_pstr_eq(history_missing(play.history, play.numbers[4], "document"), "z");
     history_free(play.history);
 }
 END_TEST
