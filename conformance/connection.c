@@ -1,6 +1,7 @@
 #include "conformance/connection.h"
 
 #include "conformance/base64url.h"
+#include "conformance/duty.h"
 #include "conformance/json_strict.h"
 #include "conformance/json_write.h"
 
@@ -122,7 +123,8 @@ static void search(struct connection *connection, const struct bytes *text) {
     const char *leaked =
         connection->guest != NULL ? canary_find(connection->canary, text->at, text->len) : NULL;
     if (leaked != NULL)
-        refuse(connection, "ASP-KEY-4", "the client sent what must never leave it: %s", leaked);
+        refuse(connection, DUTY("ASP-KEY-4"), "the client sent what must never leave it: %s",
+               leaked);
 }
 
 /* A text in place of bytes that is no canonical base64url. */
@@ -147,8 +149,8 @@ static bool has_loose_bytes(const cJSON *value) {
 static const char *schema_requirement(const struct connection *connection, const cJSON *message,
                                       const struct schema_fault *fault) {
     if (strcmp(fault->pointer, "/type") == 0)
-        return connection->guest != NULL ? "ASP-MSG-2" : "ASP-MSG-3";
-    return has_loose_bytes(message) ? "ASP-JSON-11" : "ASP-MSG-23";
+        return connection->guest != NULL ? DUTY("ASP-MSG-2") : DUTY("ASP-MSG-3");
+    return has_loose_bytes(message) ? DUTY("ASP-JSON-11") : DUTY("ASP-MSG-23");
 }
 
 static void take_message(struct connection *connection, const struct bytes *text) {
@@ -156,7 +158,7 @@ static void take_message(struct connection *connection, const struct bytes *text
     const char *wrong = json_strict_fault((const char *)text->at, text->len, &at);
     search(connection, text);
     if (wrong != NULL) {
-        refuse(connection, wrong == JSON_STRICT_NOTATION ? "ASP-JSON-2" : "ASP-JSON-1",
+        refuse(connection, wrong == JSON_STRICT_NOTATION ? DUTY("ASP-JSON-2") : DUTY("ASP-JSON-1"),
                "the %s sent JSON that is not strict: %s, at byte %zu of %.200s", peer(connection),
                wrong, at, (const char *)text->at);
         return;
@@ -184,7 +186,7 @@ static void search_url(struct connection *connection, const struct bytes *head) 
     size_t len = end != NULL ? (size_t)(end - (const char *)head->at) : head->len;
     const char *leaked = canary_find(connection->canary, head->at, len);
     if (leaked != NULL)
-        refuse(connection, "ASP-WS-19", "the URL holds what must never be there: %s", leaked);
+        refuse(connection, DUTY("ASP-WS-19"), "the URL holds what must never be there: %s", leaked);
 }
 
 static void take_handshake(struct connection *connection, const struct endpoint_event *event) {
@@ -200,11 +202,12 @@ static void take_handshake(struct connection *connection, const struct endpoint_
     search_url(connection, &event->bytes);
     search(connection, &event->bytes);
     if (strncmp((const char *)event->bytes.at, REQUEST_LINE, strlen(REQUEST_LINE)) != 0)
-        refuse(connection, "ASP-WS-9", "the client asks for another path than its URL has: %.*s",
+        refuse(connection, DUTY("ASP-WS-9"),
+               "the client asks for another path than its URL has: %.*s",
                (int)strcspn((const char *)event->bytes.at, "\r\n"), (const char *)event->bytes.at);
     if (!handshake_lists(&event->bytes, event->bytes.len, "Sec-WebSocket-Protocol",
                          HANDSHAKE_SUBPROTOCOL, false))
-        refuse(connection, "ASP-WS-2", "the client does not offer " HANDSHAKE_SUBPROTOCOL);
+        refuse(connection, DUTY("ASP-WS-2"), "the client does not offer " HANDSHAKE_SUBPROTOCOL);
 }
 
 static void take_pong(struct connection *connection, const struct bytes *payload) {
@@ -223,7 +226,7 @@ static void take_close(struct connection *connection, const struct endpoint_even
                    event->code, (const char *)event->bytes.at);
     if (connection->guest == NULL &&
         (event->code == CLOSE_RESTART || event->code == CLOSE_TRY_LATER))
-        refuse(connection, "ASP-ERR-8", "the server closed with %d", event->code);
+        refuse(connection, DUTY("ASP-ERR-8"), "the server closed with %d", event->code);
 }
 
 static void take_event(struct connection *connection, const struct endpoint_event *event) {
@@ -237,7 +240,7 @@ static void take_event(struct connection *connection, const struct endpoint_even
         break;
     case ENDPOINT_EVENT_BINARY:
         search(connection, &event->bytes);
-        refuse(connection, "ASP-WS-20", "the %s sent a binary message", peer(connection));
+        refuse(connection, DUTY("ASP-WS-20"), "the %s sent a binary message", peer(connection));
         break;
     case ENDPOINT_EVENT_PING:
         connection->was_pinged = true;

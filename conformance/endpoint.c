@@ -1,5 +1,6 @@
 #include "conformance/endpoint.h"
 
+#include "conformance/duty.h"
 #include "conformance/json_strict.h"
 
 #include <stdlib.h>
@@ -138,7 +139,7 @@ static void fault_of(struct endpoint *endpoint, const char *requirement, const c
 }
 
 static void fault(struct endpoint *endpoint, const char *what) {
-    fault_of(endpoint, "ASP-WS-1", what);
+    fault_of(endpoint, DUTY("ASP-WS-1"), what);
 }
 
 bool endpoint_next(struct endpoint *endpoint, struct endpoint_event *event) {
@@ -274,7 +275,7 @@ static void take_piece(struct endpoint *endpoint, const struct wslay_frame_iocb 
     if (endpoint->frame_left == BETWEEN_FRAMES) { /* the first piece of a frame */
         const char *wrong = frame_fault(endpoint, piece);
         if (wrong == NULL && endpoint->close_came && !control) {
-            fault_of(endpoint, "ASP-WS-45", "a message after its Close frame");
+            fault_of(endpoint, DUTY("ASP-WS-45"), "a message after its Close frame");
             return;
         }
         if (wrong != NULL) {

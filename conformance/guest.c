@@ -2,6 +2,7 @@
 
 #include "conformance/base64url.h"
 #include "conformance/document.h"
+#include "conformance/duty.h"
 #include "conformance/json_same.h"
 #include "conformance/message.h"
 
@@ -93,13 +94,13 @@ static bool is_fresh_proof(struct guest *guest, const cJSON *open) {
 }
 
 static const char *check_open(struct guest *guest, const cJSON *open, const char **requirement) {
-    *requirement = "ASP-WS-37";
+    *requirement = DUTY("ASP-WS-37");
     if (strcmp(message_text(open, "authority"), guest->authority) != 0)
         return "an open whose authority is not that of the URL";
-    *requirement = "ASP-OPEN-6";
+    *requirement = DUTY("ASP-OPEN-6");
     if (!is_fresh_proof(guest, open))
         return "an open with a proof that was sent before";
-    *requirement = "ASP-KEY-6";
+    *requirement = DUTY("ASP-KEY-6");
     return is_proved(guest, open) ? NULL : "an open whose proof does not verify";
 }
 
@@ -119,7 +120,7 @@ static bool is_same_as_ever(struct guest *guest, const cJSON *push, const cJSON 
 static const char *check_push(struct guest *guest, const cJSON *push, const char **requirement) {
     const cJSON *changes = cJSON_GetObjectItemCaseSensitive(push, "changes");
     const cJSON *change;
-    *requirement = "ASP-PUSH-10";
+    *requirement = DUTY("ASP-PUSH-10");
     if (cJSON_GetArraySize(changes) > guest_limit(guest, "batch"))
         return "a push of more than limits.batch changes";
     cJSON_ArrayForEach(change, changes) {
@@ -127,10 +128,10 @@ static const char *check_push(struct guest *guest, const cJSON *push, const char
         base64url_decode(message_text(change, "data"), &data);
         bool fits = (double)data.len <= guest_limit(guest, "change");
         bytes_fini(&data);
-        *requirement = "ASP-PUSH-10";
+        *requirement = DUTY("ASP-PUSH-10");
         if (!fits)
             return "a push of a change larger than limits.change";
-        *requirement = "ASP-CLI-4";
+        *requirement = DUTY("ASP-CLI-4");
         if (!is_same_as_ever(guest, push, change))
             return "a change was sent with other bytes than before";
     }
@@ -155,10 +156,10 @@ static bool names_twice(const cJSON *ids) {
 static const char *check_get(const struct guest *guest, const cJSON *get,
                              const char **requirement) {
     const cJSON *ids = cJSON_GetObjectItemCaseSensitive(get, "ids");
-    *requirement = "ASP-LIM-7";
+    *requirement = DUTY("ASP-LIM-7");
     if (cJSON_GetArraySize(ids) > guest_limit(guest, "batch"))
         return "a get of more than limits.batch ids";
-    *requirement = "ASP-GET-8";
+    *requirement = DUTY("ASP-GET-8");
     return names_twice(ids) ? "a get that names an id twice" : NULL;
 }
 
@@ -198,17 +199,17 @@ const char *guest_received(struct guest *guest, const cJSON *message, size_t byt
                            const char **requirement) {
     guest->messages++;
     count(guest, message_text(message, "type"));
-    *requirement = "ASP-MSG-1";
+    *requirement = DUTY("ASP-MSG-1");
     if (guest->welcome == NULL)
         return "a message before welcome";
-    *requirement = "ASP-MSG-20";
+    *requirement = DUTY("ASP-MSG-20");
     if ((double)bytes >
         guest_limit(guest, guest->open->child == NULL ? "message_before_open" : "message"))
         return "a message larger than the limit";
-    *requirement = "ASP-MSG-8";
+    *requirement = DUTY("ASP-MSG-8");
     if (find_request(guest, message) != NULL)
         return "a req that is the req of an unanswered request";
-    *requirement = "ASP-EXT-2";
+    *requirement = DUTY("ASP-EXT-2");
     if (uses_extension(guest, message))
         return "a member of an extension that the server does not offer";
     cJSON_AddItemToArray(guest->asked, cJSON_Duplicate(message, true));

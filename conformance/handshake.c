@@ -1,5 +1,7 @@
 #include "conformance/handshake.h"
 
+#include "conformance/duty.h"
+
 #include <openssl/sha.h>
 #include <sodium.h>
 #include <stdlib.h>
@@ -165,7 +167,7 @@ static const char *subprotocol_fault(const struct bytes *head, size_t head_len,
     bool right = selects && strcmp((char *)selected.at, HANDSHAKE_SUBPROTOCOL) == 0;
     bool echoes = selects && strstr((char *)selected.at, TOKEN_SUBPROTOCOL) != NULL;
     bytes_fini(&selected);
-    *requirement = echoes ? "ASP-WS-16" : "ASP-WS-3";
+    *requirement = echoes ? DUTY("ASP-WS-16") : DUTY("ASP-WS-3");
     if (echoes)
         return "the answer echoes the token";
     return right || !offered ? NULL
@@ -179,7 +181,7 @@ const char *handshake_fault(const struct bytes *head, size_t head_len, const str
     handshake_header(request, request->len, "Sec-WebSocket-Key", &key);
     compute_accept((char *)key.at, accept);
     bytes_fini(&key);
-    *requirement = "ASP-WS-1";
+    *requirement = DUTY("ASP-WS-1");
     if (!header_is(head, head_len, "Upgrade", "websocket", true))
         return "the answer has no 'Upgrade: websocket'";
     if (!handshake_lists(head, head_len, "Connection", "upgrade", true))
@@ -192,7 +194,7 @@ const char *handshake_fault(const struct bytes *head, size_t head_len, const str
     struct bytes extensions = {0};
     bool extended = handshake_header(head, head_len, "Sec-WebSocket-Extensions", &extensions);
     bytes_fini(&extensions);
-    *requirement = "ASP-WS-8";
+    *requirement = DUTY("ASP-WS-8");
     return extended ? "the answer selects a WebSocket extension" : NULL;
 }
 

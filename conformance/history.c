@@ -1,5 +1,6 @@
 #include "conformance/history.h"
 
+#include "conformance/duty.h"
 #include "conformance/memory.h"
 #include "conformance/message.h"
 #include "conformance/view.h"
@@ -117,7 +118,7 @@ const char *history_fault(const struct history *history, const char **requiremen
 
 /* What breaks when something that was there is gone. */
 static const char *when_lost(const struct history *history, const char *otherwise) {
-    return history->was_killed ? "ASP-DUR-3" : otherwise;
+    return history->was_killed ? DUTY_AT("server=kill", "ASP-DUR-3") : otherwise;
 }
 
 /* A change that came from the server. */
@@ -128,17 +129,17 @@ static const char *see(struct history *history, struct ledger *ledger, const cha
     if (change == NULL)
         return history->is_blind ? NULL : wrong(history, "nobody pushed %s", id);
     if (change->is_gone && !history->is_blind) {
-        *requirement = "ASP-LOG-8";
+        *requirement = DUTY_AT("server=kill server=stop", "ASP-LOG-8");
         return wrong(history, "%s was not in the log, was not pushed again, and is there now", id);
     }
     int version = data != NULL ? ledger_version(change, data) : LEDGER_UNKNOWN;
     if (data != NULL && version == LEDGER_UNKNOWN && !history->is_blind) {
-        *requirement = "ASP-GET-4";
+        *requirement = DUTY("ASP-GET-4");
         return wrong(history, "%s has other bytes than anyone pushed", id);
     }
     if (ledger_hold(change, version, history->now) || history->is_blind)
         return NULL;
-    *requirement = "ASP-LOG-4";
+    *requirement = DUTY("ASP-LOG-4");
     return wrong(history, "%s has other bytes than it had before", id);
 }
 
@@ -184,10 +185,10 @@ static const char *outcome(const cJSON *pushed, int index) {
 static const char *judge_stored(struct history *history, struct ledger_change *change, int version,
                                 unsigned asked, const char **requirement) {
     bool was_there = ledger_was_certain(change, asked);
-    *requirement = was_there && change->held != version ? "ASP-LOG-4" : "ASP-LOG-2";
+    *requirement = was_there && change->held != version ? DUTY("ASP-LOG-4") : DUTY("ASP-LOG-2");
     if (was_there)
         return wrong(history, "%s is said to be stored now, and was in the log before", change->id);
-    *requirement = "ASP-LOG-5";
+    *requirement = DUTY("ASP-LOG-5");
     if (change->was_said_new)
         return wrong(history, "%s is said to be stored now, to two who pushed it", change->id);
     change->was_said_new = true;
@@ -199,7 +200,7 @@ static const char *judge_entry(struct history *history, struct view *view,
                                int version, unsigned asked, const char **requirement) {
     const char *how = outcome(pushed, index);
     bool is_held = ledger_was_certain(change, asked) && change->held == version;
-    *requirement = "ASP-PUSH-6";
+    *requirement = DUTY("ASP-PUSH-6");
     if (strcmp(how, "stored") == 0) {
         const char *fault = judge_stored(history, change, version, asked, requirement);
         if (fault != NULL)
@@ -210,17 +211,17 @@ static const char *judge_entry(struct history *history, struct view *view,
         if (change->since == 0 && change->versions[version].offers < 2 && !history->is_blind)
             return wrong(history, "%s is said to be a duplicate, and was pushed once", change->id);
     } else if (strcmp(how, "conflict") == 0) {
-        *requirement = "ASP-LOG-2";
+        *requirement = DUTY("ASP-LOG-2");
         if (is_held)
             return wrong(history, "%s is said to conflict with the same bytes", change->id);
-        *requirement = "ASP-PUSH-6";
+        *requirement = DUTY("ASP-PUSH-6");
         if (change->versions_len < 2 && !history->is_blind)
             return wrong(history, "%s is said to conflict, and has one content", change->id);
         return NULL;
     } else {
         return NULL;
     }
-    *requirement = "ASP-LOG-4";
+    *requirement = DUTY("ASP-LOG-4");
     return ledger_hold(change, version, history->now)
                ? NULL
                : wrong(history, "%s is acknowledged with other bytes than it has", change->id);
@@ -255,7 +256,7 @@ static const char *judge_digest(struct history *history, const struct view *view
         return NULL;
     bool fits = strcmp(digest, view->digest) == 0;
     free(digest);
-    *requirement = "ASP-DIG-1";
+    *requirement = DUTY("ASP-DIG-1");
     return fits ? NULL
                 : wrong(history, "the digest is not that of the %zu changes of the log",
                         view->count);
@@ -265,13 +266,13 @@ static const char *judge_count(struct history *history, const struct view *view,
                                const char **requirement) {
     struct ledger *ledger = view->ledger;
     size_t least = ledger_count_certain(ledger, view->asked);
-    *requirement = "ASP-DIG-2";
+    *requirement = DUTY("ASP-DIG-2");
     if (view->count > ledger->changes_len && !history->is_blind)
         return wrong(history, "the log has %zu changes, and only %zu were ever pushed", view->count,
                      ledger->changes_len);
     bool shrank = ledger->count_since < view->asked && view->count < ledger->count;
     if (view->count < least || shrank) {
-        *requirement = when_lost(history, "ASP-DIG-2");
+        *requirement = when_lost(history, DUTY("ASP-DIG-2"));
         return wrong(history, "the log has %zu changes, and had %zu", view->count,
                      least > ledger->count ? least : ledger->count);
     }
@@ -295,7 +296,7 @@ static const char *judge_opened(struct history *history, unsigned connection, un
         fault = judge_digest(history, view, requirement);
     if (fault != NULL || ledger_give_cursor(ledger, view->cursor, &view->count))
         return fault;
-    *requirement = "ASP-CUR-2";
+    *requirement = DUTY("ASP-CUR-2");
     return wrong(history, "the cursor stood for another position before");
 }
 
@@ -310,7 +311,7 @@ static const char *judge_gap(struct history *history, const struct view *view, s
                                                       : start->position;
     if (due == from || (due > from && view->listed_len == 0))
         return NULL;
-    *requirement = "ASP-LIST-1";
+    *requirement = DUTY("ASP-LIST-1");
     return wrong(history, "%zu changes were listed of the %zu that follow", view->listed_len,
                  view->count > due ? view->count - due : 0);
 }
@@ -320,7 +321,7 @@ static const char *finish_listing(struct history *history, struct view *view,
                                   const char **requirement) {
     struct ledger *ledger = view->ledger;
     view->is_listed = true;
-    *requirement = "ASP-LIST-1";
+    *requirement = DUTY("ASP-LIST-1");
     if (view->listed_len > view->count)
         return wrong(history, "%zu changes were listed of %zu", view->listed_len, view->count);
     size_t from = view->count - view->listed_len;
@@ -328,14 +329,14 @@ static const char *finish_listing(struct history *history, struct view *view,
     for (size_t i = 0; i < view->listed_len && fault == NULL && view->listed[i] != NULL; i++) {
         const char *contradiction = ledger_place(ledger, view->listed[i], from + i + 1);
         if (contradiction != NULL) {
-            *requirement = when_lost(history, "ASP-LIST-1");
+            *requirement = when_lost(history, DUTY("ASP-LIST-1"));
             fault = wrong(history, "%s, listed at %zu: %s", view->listed[i]->id, from + i + 1,
                           contradiction);
         }
     }
     for (size_t i = 0; i < view->pages_len && fault == NULL; i++) {
         size_t position = from + view->pages[i].after;
-        *requirement = "ASP-LIST-7";
+        *requirement = DUTY("ASP-LIST-7");
         if (!ledger_give_cursor(ledger, view->pages[i].cursor, &position))
             fault = wrong(history, "the cursor of a page stood for another position before");
     }
@@ -348,7 +349,7 @@ static const char *finish_listing(struct history *history, struct view *view,
         bool is_there = change->position != 0 && change->position <= view->count;
         if (!ledger_was_certain(change, view->asked) || is_there)
             continue;
-        *requirement = when_lost(history, "ASP-LIST-1");
+        *requirement = when_lost(history, DUTY("ASP-LIST-1"));
         return wrong(history, "%s was in the log, and is not any more", change->id);
     }
     if (view->asked > history->ended)
@@ -363,7 +364,7 @@ static const char *judge_listed(struct history *history, struct view *view, cons
     const cJSON *entries = ids != NULL ? ids : list_of(listed, "changes");
     const cJSON *entry;
     if (after != NULL && !history->is_blind && ledger_find_cursor(view->ledger, after) == NULL) {
-        *requirement = "ASP-LIST-10";
+        *requirement = DUTY("ASP-LIST-10");
         return wrong(history, "a cursor is accepted that was never given for this document");
     }
     if (view->next == NULL || after == NULL || strcmp(after, view->next) != 0)
@@ -372,7 +373,7 @@ static const char *judge_listed(struct history *history, struct view *view, cons
         struct ledger_change *change = NULL;
         const char *id = ids != NULL ? entry->valuestring : message_text(entry, "id");
         const char *data = ids != NULL ? NULL : message_text(entry, "data");
-        *requirement = "ASP-LIST-1";
+        *requirement = DUTY("ASP-LIST-1");
         const char *fault = see(history, view->ledger, id, data, requirement, &change);
         if (fault != NULL)
             return fault;
@@ -383,7 +384,7 @@ static const char *judge_listed(struct history *history, struct view *view, cons
         ledger_give_cursor(view->ledger, view->next, NULL);
         return NULL;
     }
-    *requirement = "ASP-LIST-8";
+    *requirement = DUTY("ASP-LIST-8");
     if (strcmp(message_text(listed, "cursor"), view->cursor) != 0)
         return wrong(history, "the last page does not end at the cursor of opened");
     const char *fault = finish_listing(history, view, requirement);
@@ -396,7 +397,7 @@ static const char *judge_unknown_cursor(struct history *history, const cJSON *re
                                         const char **requirement) {
     const struct ledger *ledger = ledger_of(history, message_text(request, "doc"));
     const struct ledger_cursor *cursor = ledger_find_cursor(ledger, message_text(request, "after"));
-    *requirement = "ASP-CUR-2";
+    *requirement = DUTY("ASP-CUR-2");
     return cursor == NULL || cursor->is_unknown
                ? NULL
                : wrong(history, "the cursor of position %zu is not accepted", cursor->position);
@@ -422,7 +423,7 @@ static const char *judge_got(struct history *history, const struct view *view, c
     struct ledger_change *change = NULL;
     const char *fault = NULL;
     cJSON_ArrayForEach(entry, list_of(got, "changes")) {
-        *requirement = "ASP-GET-1";
+        *requirement = DUTY("ASP-GET-1");
         fault = see(history, view->ledger, message_text(entry, "id"), message_text(entry, "data"),
                     requirement, &change);
         if (fault != NULL)
@@ -432,10 +433,10 @@ static const char *judge_got(struct history *history, const struct view *view, c
         change = ledger_find(view->ledger, entry->valuestring);
         if (change == NULL || !ledger_was_certain(change, asked))
             continue;
-        *requirement = when_lost(history, "ASP-GET-3");
+        *requirement = when_lost(history, DUTY("ASP-GET-3"));
         return wrong(history, "%s is in the log, and is said to be missing", change->id);
     }
-    *requirement = "ASP-GET-1";
+    *requirement = DUTY("ASP-GET-1");
     return message_answers(request, got)
                ? NULL
                : wrong(history, "what came is no answer for a beginning of the ids");
@@ -450,14 +451,14 @@ static const char *judge_changed(struct history *history, unsigned connection, c
         return NULL; /* the watch has said so */
     cJSON_ArrayForEach(entry, list_of(changed, "changes")) {
         struct ledger_change *change = NULL;
-        *requirement = "ASP-LIVE-1";
+        *requirement = DUTY("ASP-LIVE-1");
         const char *fault = see(history, view->ledger, message_text(entry, "id"),
                                 message_text(entry, "data"), requirement, &change);
         if (fault != NULL)
             return fault;
         if (change == NULL)
             continue;
-        *requirement = "ASP-LIVE-4";
+        *requirement = DUTY("ASP-LIVE-4");
         if (change->position != 0 && change->position <= view->count)
             return wrong(history, "%s came live, and stands at %zu of the %zu opened", change->id,
                          change->position, view->count);
@@ -510,11 +511,11 @@ void history_relayed(struct history *history, unsigned connection, const cJSON *
 static const char *judge_view(struct history *history, const struct view *view,
                               const char **requirement) {
     const struct ledger_change *change = view_find_misplaced(view);
-    *requirement = "ASP-LIVE-2";
+    *requirement = DUTY_AT("settle server=restore", "ASP-LIVE-2");
     if (change != NULL)
         return wrong(history, "%s came live after a change that follows it in the log", change->id);
     change = view_find_passed_over(view);
-    *requirement = "ASP-LIVE-5";
+    *requirement = DUTY_AT("settle server=restore", "ASP-LIVE-5");
     return change != NULL ? wrong(history, "a live cursor passes over %s", change->id) : NULL;
 }
 
@@ -576,12 +577,12 @@ static const char *judge_pushes(struct history *history, const struct ledger *le
         const struct ledger_change *change = ledger->changes[i];
         const struct ledger_change *before = change->push_before;
         const struct ledger_change *first = change->push_first;
-        *requirement = "ASP-PUSH-4";
+        *requirement = DUTY_AT("settle", "ASP-PUSH-4");
         if (was_pushed_once(change) && was_pushed_once(before) && change->position != 0 &&
             before->position > change->position)
             return wrong(history, "%s stands before %s, which its push named first", change->id,
                          before->id);
-        *requirement = "ASP-PUSH-3";
+        *requirement = DUTY_AT("settle", "ASP-PUSH-3");
         if (was_pushed_once(change) && was_pushed_once(first) && !change->was_answered &&
             (change->position == 0) != (first->position == 0))
             return wrong(history, "of the push of %s and %s one was stored", first->id, change->id);

@@ -1,5 +1,6 @@
 #include "conformance/plan.h"
 
+#include "conformance/duty.h"
 #include "conformance/memory.h"
 
 #include <stdlib.h>
@@ -464,7 +465,8 @@ static void write_settle(struct writing *writing) {
 
 static void write_server(struct writing *writing, const char *action) {
     write_step(writing->steps, "{\"server\": \"%s\", \"requirement\": \"%s\"}", action,
-               strcmp(action, "stop") == 0 ? "ASP-STOP-4" : "ASP-DUR-3");
+               strcmp(action, "stop") == 0 ? DUTY_IN_STORMS("ASP-STOP-4")
+                                           : DUTY_IN_STORMS("ASP-DUR-3"));
 }
 
 /* Clients that do not read would not see that the server stops, and it would wait for them. */

@@ -1,6 +1,7 @@
 #include "conformance/round.h"
 
 #include "conformance/clock.h"
+#include "conformance/duty.h"
 #include "conformance/json_write.h"
 #include "conformance/memory.h"
 #include "conformance/run.h"
@@ -107,8 +108,8 @@ struct verdict round_play(const struct round_setting *setting, const struct plan
     FILE *out = open_memstream(&text, &len);
     if (out == NULL)
         return fail_to_play(memory_format("no memory: %s", strerror(errno)));
-    write_scenario(out, plan, "It is what every client may do at any time.", "ASP-MSG-9",
-                   operations);
+    write_scenario(out, plan, "It is what every client may do at any time.",
+                   DUTY_IN_STORMS("ASP-MSG-9"), operations);
     fclose(out);
     struct scenario *scenario = scenario_parse("storm/round", text, setting->schemas, &error);
     free(text);

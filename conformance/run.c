@@ -1,6 +1,7 @@
 #include "conformance/run.h"
 
 #include "conformance/clock.h"
+#include "conformance/duty.h"
 #include "conformance/match.h"
 #include "conformance/memory.h"
 #include "conformance/printable.h"
@@ -406,11 +407,11 @@ static void search_remains(struct run *run) {
     const char *leak = run->lab != NULL ? lab_find_leak(run->lab) : NULL;
     char *exposed = run->lab != NULL ? lab_find_exposed(run->lab) : NULL;
     if (exposed != NULL)
-        run_fail(run, "ASP-SEC-1", "other users can read a file with the document secret: %s",
+        run_fail(run, DUTY("ASP-SEC-1"), "other users can read a file with the document secret: %s",
                  exposed);
     free(exposed);
     if (leak != NULL)
-        run_fail(run, "ASP-SEC-2", "the client wrote to its log what must never be there: %s",
+        run_fail(run, DUTY("ASP-SEC-2"), "the client wrote to its log what must never be there: %s",
                  leak);
 }
 

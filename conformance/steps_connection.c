@@ -1,5 +1,6 @@
 /* Steps on single connections: how they begin, how they stand still, how they end. */
 #include "conformance/clock.h"
+#include "conformance/duty.h"
 #include "conformance/memory.h"
 #include "conformance/run.h"
 
@@ -70,7 +71,7 @@ static enum progress refuse_profile(struct run *run) {
 static enum progress take_welcome(struct run *run, struct frame *frame,
                                   struct connection *connection) {
     static const struct citation greeting[] = {
-        {"", "ASP-WELCOME-1"}, {"/type", "ASP-WELCOME-1"}, {NULL, NULL}};
+        {"", DUTY("ASP-WELCOME-1")}, {"/type", DUTY("ASP-WELCOME-1")}, {NULL, NULL}};
     cJSON *welcome = connection_take_next(connection);
     const cJSON *wanted = step_member(frame, "welcome");
     frame->usual = greeting;

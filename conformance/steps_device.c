@@ -2,6 +2,7 @@
 #include "conformance/base64url.h"
 #include "conformance/clock.h"
 #include "conformance/document.h"
+#include "conformance/duty.h"
 #include "conformance/match.h"
 #include "conformance/memory.h"
 #include "conformance/process.h"
@@ -95,8 +96,9 @@ static enum progress check_document(struct run *run, struct frame *frame, const 
     const char *doc = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(ready, "doc"));
     if (doc != NULL && strcmp(doc, due) == 0)
         return STEP_DONE;
-    return run_fail(run, "ASP-KEY-2", "%s is ready for the document %s; the key gives %s",
-                    step_text(frame, "device"), doc != NULL ? doc : "that it does not name", due);
+    return run_fail(run, DUTY_AT("device", "ASP-KEY-2"),
+                    "%s is ready for the document %s; the key gives %s", step_text(frame, "device"),
+                    doc != NULL ? doc : "that it does not name", due);
 }
 
 /* It has to end by itself, with a status that tells of a wrong command line; unless it may take it,
@@ -293,9 +295,11 @@ static enum progress take_ids(struct run *run, const struct frame *frame, const 
         const char *id = cJSON_GetArrayItem(ids, i)->valuestring;
         const char *actor = cJSON_GetObjectItem(addition, "actor")->valuestring;
         if (strncmp(id, actor, strlen(actor)) != 0 || id[strlen(actor)] != ':')
-            return run_fail(run, "ASP-ID-7", "%s is no id of a change of actor %s", id, actor);
+            return run_fail(run, DUTY_AT("add", "ASP-ID-7"), "%s is no id of a change of actor %s",
+                            id, actor);
         if (lab_find_plain(run->lab, cJSON_GetObjectItem(document, "id")->valuestring, id) != NULL)
-            return run_fail(run, "ASP-ID-8", "%s is the id of an earlier change", id);
+            return run_fail(run, DUTY_AT("add", "ASP-ID-8"), "%s is the id of an earlier change",
+                            id);
         value_set(&run->scope, name,
                   seal(run, document, id, cJSON_GetObjectItem(addition, "data")->valuestring));
     }

@@ -1,6 +1,7 @@
 /* Steps of the server that a client under test talks to: it answers honestly but where told not. */
 #include "conformance/base64url.h"
 #include "conformance/clock.h"
+#include "conformance/duty.h"
 #include "conformance/match.h"
 #include "conformance/memory.h"
 #include "conformance/message.h"
@@ -212,7 +213,8 @@ static enum progress step_answer(struct run *run, struct task *task, struct fram
     double early_ms =
         step_number(frame, "after_ms", 0) - (double)(clock_now_us() - run->lab->refused_us) / 1000;
     if (early_ms >= 1) /* clocks that count milliseconds have begun one before */
-        return run_fail(run, "ASP-ERR-6", "the request came %.0f ms too early", early_ms);
+        return run_fail(run, DUTY_AT("answer.after_ms", "ASP-ERR-6"),
+                        "the request came %.0f ms too early", early_ms);
     cJSON *request = connection_take_next(connection);
     enum progress progress = run_compare(run, step_member(frame, "answer"), request, "the request");
     if (progress == STEP_DONE && instead != NULL) {

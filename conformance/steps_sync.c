@@ -4,6 +4,7 @@
  */
 #include "conformance/base64url.h"
 #include "conformance/document.h"
+#include "conformance/duty.h"
 #include "conformance/json_same.h"
 #include "conformance/match.h"
 #include "conformance/memory.h"
@@ -220,7 +221,7 @@ static void copy_member(cJSON *to, const char *name, const cJSON *value) {
  * [ASP-DIG-1], "reply" overrides what is expected. */
 static enum progress step_open(struct run *run, struct task *task, struct frame *frame) {
     static const struct citation holding[] = {
-        {"/count", "ASP-DIG-2"}, {"/digest", "ASP-DIG-1"}, {NULL, NULL}};
+        {"/count", DUTY("ASP-DIG-2")}, {"/digest", DUTY("ASP-DIG-1")}, {NULL, NULL}};
     const char *doc = step_text(frame, "open");
     const char *on = step_text(frame, "on");
     const cJSON *document = run_document(run, frame, "open");

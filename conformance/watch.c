@@ -2,6 +2,7 @@
 
 #include "conformance/base64url.h"
 #include "conformance/document.h"
+#include "conformance/duty.h"
 #include "conformance/json_same.h"
 #include "conformance/memory.h"
 #include "conformance/message.h"
@@ -113,7 +114,7 @@ static const char *note_pushed(struct watch *watch, const cJSON *request, const 
         known = known->next;
         if (names_index(pushed, index++))
             continue;
-        *requirement = was_known ? "ASP-PUSH-6" : "ASP-LIVE-3";
+        *requirement = was_known ? DUTY("ASP-PUSH-6") : DUTY("ASP-LIVE-3");
         if (was_known || has_change(&watch->relayed, doc, id))
             return was_known ? "a change that had come live before is said to be stored now"
                              : "a change was relayed to the connection that stored it";
@@ -144,16 +145,16 @@ static void note_reply(struct watch *watch, const cJSON *reply) {
 static const char *check_changed(struct watch *watch, const cJSON *message,
                                  const char **requirement) {
     const cJSON *change;
-    *requirement = "ASP-LIVE-7";
+    *requirement = DUTY("ASP-LIVE-7");
     if (find_open(watch, message_text(message, "doc")) == NULL)
         return "a live change of a document that is not open";
     cJSON_ArrayForEach(change, cJSON_GetObjectItemCaseSensitive(message, "changes")) {
         const char *doc = message_text(message, "doc");
         const char *id = message_text(change, "id");
-        *requirement = "ASP-LIVE-3";
+        *requirement = DUTY("ASP-LIVE-3");
         if (has_change(&watch->stored, doc, id))
             return "a live change that this connection stored itself";
-        *requirement = "ASP-LIVE-1";
+        *requirement = DUTY("ASP-LIVE-1");
         if (!note_change(&watch->relayed, doc, id))
             return "a live change that came before";
     }
@@ -173,11 +174,11 @@ static const char *check_reply(struct watch *watch, const cJSON *message,
                                const char **requirement) {
     cJSON *request = take_request(watch, message);
     const char *wrong = NULL;
-    *requirement = "ASP-MSG-9";
+    *requirement = DUTY("ASP-MSG-9");
     if (request == NULL && !watch->blind)
         wrong = "a reply to no request";
     if (request != NULL && !names_its_doc(request, message)) {
-        *requirement = "ASP-MSG-15";
+        *requirement = DUTY("ASP-MSG-15");
         wrong = "a reply that does not name the document of its request";
     } else if (request != NULL && message_is(message, "pushed"))
         wrong = note_pushed(watch, request, message, requirement);
@@ -195,7 +196,7 @@ static bool carries_one_change(const cJSON *message) {
 const char *watch_received(struct watch *watch, const cJSON *message, size_t bytes,
                            const char **requirement) {
     setup(watch);
-    *requirement = "ASP-MSG-21";
+    *requirement = DUTY("ASP-MSG-21");
     if (watch->welcomed && (double)bytes > watch->message_max && !carries_one_change(message))
         return "a message larger than limits.message";
     if (message_is(message, "welcome")) {
@@ -204,7 +205,7 @@ const char *watch_received(struct watch *watch, const cJSON *message, size_t byt
         watch->welcomed = true;
         watch->message_max =
             cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(limits, "message"));
-        *requirement = "ASP-WELCOME-2";
+        *requirement = DUTY("ASP-WELCOME-2");
         return again ? "a second welcome" : NULL;
     }
     if (message_is(message, "changed"))
