@@ -110,9 +110,7 @@ static int reap(struct driver *driver) {
     close(driver->out);
     driver->in = driver->out = -1;
     waitpid(driver->pid, &status, 0);
-    kill(-driver->pid, SIGKILL); /* what it started, which is ours now: lab_new adopts */
-    while (waitpid(-driver->pid, NULL, 0) > 0)
-        ;
+    process_end_group(driver->pid); /* what it started, which is ours now: lab_new adopts */
     driver->pid = 0;
     return status;
 }

@@ -3,6 +3,7 @@
 #include "conformance/base64url.h"
 #include "conformance/document.h"
 #include "conformance/file.h"
+#include "conformance/process.h"
 #include "conformance/stream.h"
 
 #include <errno.h>
@@ -10,14 +11,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 struct lab *lab_new(const char *command, const char *parent, char **error) {
     uint16_t port = 0;
     struct lab *lab = memory_take(sizeof *lab);
-    prctl(PR_SET_CHILD_SUBREAPER, 1); /* a killed driver is gone when all it started is */
+    process_adopt_orphans(); /* a killed driver is gone when all it started is */
     lab->command = command;
     lab->folder = folder_make_temporary(parent, error);
     lab->listener = stream_listen(&port);

@@ -1,5 +1,6 @@
 /* athena-conform: does an implementation keep the Athena Sync Protocol? */
 #include "conformance/memory.h"
+#include "conformance/process.h"
 #include "conformance/runner.h"
 #include "conformance/storm.h"
 
@@ -74,6 +75,15 @@ static void print_usage(FILE *out) {
         out);
 }
 
+/* Whatever a command under test has started ends with the run, also what left its process group. */
+static int run_command(int (*run)(int, char **, const char *), int argc, char **argv) {
+    process_note_strangers();
+    process_adopt_orphans();
+    int status = run(argc - 1, argv + 1, argv[0]);
+    process_end_children();
+    return status;
+}
+
 int main(int argc, char **argv) {
     memory_setup_json();
     if (sodium_init() < 0) {
@@ -83,7 +93,7 @@ int main(int argc, char **argv) {
     const char *name = argc > 1 ? argv[1] : "";
     for (size_t i = 0; i < sizeof COMMANDS / sizeof *COMMANDS; i++)
         if (strcmp(COMMANDS[i].name, name) == 0)
-            return COMMANDS[i].run(argc - 1, argv + 1, argv[0]);
+            return run_command(COMMANDS[i].run, argc, argv);
     if (strcmp(name, "--version") == 0) {
         printf("athena-conform %s\n", ATHENA_VERSION);
         return EXIT_SUCCESS;

@@ -5,6 +5,7 @@
 #include "conformance/match.h"
 #include "conformance/memory.h"
 #include "conformance/printable.h"
+#include "conformance/process.h"
 
 #include <poll.h>
 #include <stdio.h>
@@ -383,15 +384,20 @@ static bool wait_and_move(struct run *run) {
         fds[len] = (struct pollfd){.fd = stream_fd(polled[len]->stream), .events = events};
         len++;
     }
-    fds[len] = (struct pollfd){.fd = run->owns_server ? target_fd(run->target) : -1,
-                               .events = POLLIN}; /* wakes a step that waits for its end */
+    fds[len] =
+        (struct pollfd){.fd = run->awaits_end ? target_fd(run->target) : -1, .events = POLLIN};
     nfds_t all = len + 1 + (run->lab != NULL ? lab_poll(run->lab, fds + len + 1) : 0);
     bool wakes = run->wakes_us != 0 && run->wakes_us < run->deadline_us;
     int left_ms = clock_left_ms(wakes ? run->wakes_us : run->deadline_us);
     run->wakes_us = 0;
+    run->awaits_end = false;
     if (poll(fds, all, left_ms) <= 0 && clock_left_ms(run->deadline_us) == 0) {
         run_fail(run, NULL, "waited %.1f s in vain for %s", run->timeout_ms / 1000.0,
                  run->waits_for != NULL ? run->waits_for : "an event");
+        return false;
+    }
+    if (process_interrupted() != 0) {
+        run_broken(run, "interrupted");
         return false;
     }
     for (nfds_t i = 0; i < len; i++)

@@ -71,6 +71,7 @@ struct run {
     const struct task *current; /* the one that speaks in a failure */
     int64_t wakes_us;           /* when a waiting step looks again without an event; 0: never */
     unsigned handshakes;        /* among the checks: in most scenarios these alone show nothing */
+    bool awaits_end;            /* a step waits for the end of the server */
     char *waits_for;            /* what the last waiting step waits for, for people */
     struct verdict verdict;
 };

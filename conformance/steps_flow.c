@@ -1,4 +1,5 @@
 /* Steps around the messages: the server's process, variables, repetition, parallel branches. */
+#include "conformance/clock.h"
 #include "conformance/match.h"
 #include "conformance/memory.h"
 #include "conformance/run.h"
@@ -7,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { LOOK_AGAIN_MS = 10 };
+
 /* ---- server ---------------------------------------------------------------------------------- */
 
 static enum progress await_end(struct run *run, struct frame *frame) {
@@ -14,8 +17,11 @@ static enum progress await_end(struct run *run, struct frame *frame) {
         return run_broken(run, "the server is not running");
     frame->memo = frame->memo != NULL ? frame->memo : cJSON_CreateTrue();
     char *how = target_describe_death(run->target);
-    if (how == NULL)
+    if (how == NULL) {
+        run->awaits_end = true; /* of the shell; of what else there is nobody tells */
+        run->wakes_us = clock_now_us() + (int64_t)LOOK_AGAIN_MS * 1000;
         return run_wait_for(run, "the server's end after SIGTERM");
+    }
     enum progress progress = run_checked(run);
     transcript_add(&run->transcript, "server", TRANSCRIPT_EVENT, "ended with %s", how);
     history_stopped(run->history);

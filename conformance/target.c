@@ -22,7 +22,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { LOOK_AGAIN_MS = 10, LOG_TAIL_BYTES = 2000, PORT_TRIES = 3 };
+enum {
+    LOOK_AGAIN_MS = 10,
+    LOG_TAIL_BYTES = 2000,
+    PORT_TRIES = 3,
+    NOBODY_ENDED = -1,
+    SHELL_SIGNAL = 128, /* plus a signal: the exit status of a shell whose command that has ended */
+};
 
 #define TOKEN_PLACE "{token_file}"
 
@@ -36,9 +42,11 @@ struct target {
     struct url url;
     char *folder; /* holds data/, saved-*, token, server.log */
     bool demands_token;
-    char *path; /* of its unix socket; NULL: none */
-    pid_t pid;  /* 0 while none runs */
-    int pidfd;
+    char *path;                     /* of its unix socket; NULL: none */
+    pid_t pid;                      /* of the process group and its leader; 0 while none runs */
+    int pidfd;                      /* of the leader; -1 once it has ended */
+    int status;                     /* how those ended that have, or NOBODY_ENDED */
+    struct process_list terminated; /* who was sent SIGTERM */
     uint64_t settings[TARGET_SETTINGS];
     bool accepted_once;
 };
@@ -114,6 +122,7 @@ struct target *target_new(const struct target_options *options, char **error) {
     target->options = options;
     target->pidfd = -1;
     memcpy(target->settings, usual_settings, sizeof usual_settings);
+    process_adopt_orphans(); /* a server has ended when all that the command started has */
     if ((options->command == NULL || make_folder(target, error)) && choose_url(target, error) &&
         choose_path(target, error))
         return target;
@@ -182,7 +191,8 @@ static char *fill_in_token(const struct target *target, char *command) {
 
 static char *command_of(const struct target *target) {
     char *data = path_in(target, "data", "");
-    char *command = memory_format("exec %s", target->options->command);
+    const char *given = target->options->command;
+    char *command = memory_format("%s%s", process_is_simple(given) ? "exec " : "", given);
     command = fill_in(command, "{port}", target->url.port);
     command = fill_in(command, "{dir}", data);
     for (int i = 0; i < TARGET_SETTINGS; i++) {
@@ -198,6 +208,8 @@ static char *command_of(const struct target *target) {
 static bool spawn(struct target *target, char **error) {
     char *log = path_in(target, "server.log", "");
     char *command = command_of(target);
+    target->status = NOBODY_ENDED;
+    target->terminated.len = 0;
     target->pid = fork();
     if (target->pid == 0)
         run_command(command, log);
@@ -213,37 +225,56 @@ static bool spawn(struct target *target, char **error) {
     return target->pid != 0;
 }
 
-/* Waits for the process to end. False when the deadline passes first. */
-static bool reap(struct target *target, int64_t deadline_us, int *status) {
-    struct pollfd ended = {.fd = target->pidfd, .events = POLLIN};
-    while (waitpid(target->pid, status, WNOHANG) == 0) {
-        int left = clock_left_ms(deadline_us);
-        if (left == 0)
-            return false;
-        /* No descriptor tells of it under valgrind, which does not know the call. */
-        poll(&ended, 1, target->pidfd < 0 && left > LOOK_AGAIN_MS ? LOOK_AGAIN_MS : left);
-    }
-    close(target->pidfd);
+/* Of several statuses the one that counts: what SIGTERM ended, as it does a shell around the
+ * server, says less than an end in order, and that less than any other. */
+static int rank(int status) {
+    if (status == NOBODY_ENDED)
+        return 0;
+    if (WIFSIGNALED(status) ? WTERMSIG(status) == SIGTERM
+                            : WEXITSTATUS(status) == SHELL_SIGNAL + SIGTERM)
+        return 1;
+    return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 2 : 3;
+}
+
+static void forget(struct target *target) {
+    if (target->pidfd >= 0)
+        close(target->pidfd);
     target->pidfd = -1;
     target->pid = 0;
-    return true;
+}
+
+/* Notes what of the process group has ended. True when all of it has. */
+static bool reap(struct target *target) {
+    int status = 0;
+    pid_t ended;
+    while ((ended = waitpid(-target->pid, &status, WNOHANG)) > 0) {
+        if (rank(status) > rank(target->status))
+            target->status = status;
+        if (ended == target->pid && target->pidfd >= 0) {
+            close(target->pidfd);
+            target->pidfd = -1;
+        }
+        if (target->terminated.len > 0) /* a shell does not pass it on */
+            process_signal_children(target->pid, SIGTERM, &target->terminated);
+    }
+    return kill(-target->pid, 0) != 0;
 }
 
 char *target_describe_death(struct target *target) {
-    int status = 0;
-    if (target->pid == 0 || !reap(target, 0, &status))
+    if (target->pid == 0 || !reap(target))
         return NULL;
-    return process_describe_end(status);
+    forget(target);
+    return process_describe_end(target->status);
 }
 
 bool target_kill(struct target *target, char **error) {
-    int status = 0;
     if (target->pid == 0) {
         *error = memory_copy_text("the server is not running");
         return false;
     }
-    kill(-target->pid, SIGKILL);
-    return reap(target, INT64_MAX, &status);
+    process_end_group(target->pid);
+    forget(target);
+    return true;
 }
 
 void target_set(struct target *target, enum target_setting setting, uint64_t value) {
@@ -263,7 +294,9 @@ bool target_demand(struct target *target, const char *token, char **error) {
 }
 
 bool target_terminate(struct target *target) {
-    return target->pid != 0 && kill(-target->pid, SIGTERM) == 0;
+    if (target->pid != 0)
+        process_signal_children(target->pid, SIGTERM, &target->terminated);
+    return target->pid != 0;
 }
 
 pid_t target_pid(const struct target *target) {
@@ -315,6 +348,8 @@ static bool wait_accepting(struct target *target, int log_watch, int64_t deadlin
         if (death != NULL)
             *error =
                 memory_format("the server ended with %s before it accepted connections", death);
+        else if (process_interrupted() != 0)
+            *error = memory_copy_text("interrupted");
         else if (clock_left_ms(deadline_us) == 0)
             *error = memory_format("the server accepts no connection at %s",
                                    target->path != NULL ? target->path : target->url.port);
@@ -341,9 +376,20 @@ static int watch_log(const struct target *target) {
     return watch;
 }
 
+/* Whoever accepts now would be taken for the server that is started. */
+static bool is_free(const struct target *target, char **error) {
+    if (!target_accepts(target))
+        return true;
+    *error = memory_format("something accepts connections at %s before the server is started: what "
+                           "the command starts must not leave its process group",
+                           target->path != NULL ? target->path : target->url.port);
+    return false;
+}
+
 static bool start_once(struct target *target, int64_t deadline_us, char **error) {
     int watch = watch_log(target);
-    bool ok = spawn(target, error) && wait_accepting(target, watch, deadline_us, error);
+    bool ok = is_free(target, error) && spawn(target, error) &&
+              wait_accepting(target, watch, deadline_us, error);
     if (watch >= 0)
         close(watch);
     return ok;

@@ -1,7 +1,8 @@
 /*
  * The server under test: an address, or a command that the harness starts, stops, kills and whose
  * data folder it copies. A command runs through the shell in its own process group, its output in
- * a log file; `{port}` becomes a free port, `{dir}` its data folder, and each setting that it takes
+ * a log file; the server has ended when all of the group has; `{port}`
+ * becomes a free port, `{dir}` its data folder, and each setting that it takes
  * ("{quota}") the value that a scenario gave or the usual one. A part in brackets that holds
  * `{token_file}` is left out unless a token is to be demanded.
  */
@@ -62,13 +63,16 @@ bool target_start(struct target *target, int64_t deadline_us, char **error);
 void target_set(struct target *target, enum target_setting setting, uint64_t value);
 /* From the next start on it is to demand this token. False with *error set. */
 bool target_demand(struct target *target, const char *token, char **error);
-/* SIGKILL, and the wait for its end. */
+/* SIGKILL for all of the group, and the wait for its end. */
 bool target_kill(struct target *target, char **error);
-/* SIGTERM; target_describe_death tells when it has ended. False when it does not run. */
+/* SIGTERM for the command, and for what that started once it has ended without ending it: each gets
+ * it once, and no shell swallows how the server ended. target_describe_death tells when all has
+ * ended. False when it does not run. */
 bool target_terminate(struct target *target);
-/* Of the shell's command; 0 while none of ours runs. */
+/* Of the shell, or of what took its place; 0 while none of ours runs. */
 pid_t target_pid(const struct target *target);
-/* Becomes readable when the server ends; -1 while none runs. */
+/* Becomes readable when the shell ends, after which others of its group may still run; -1 while
+ * there is none. */
 int target_fd(const struct target *target);
 /* Copies the data folder away under `name` and back; the server is stopped. */
 bool target_save(struct target *target, const char *name, char **error);

@@ -1,12 +1,15 @@
 /* The program itself, run for real against servers that are none: it ends, says why, never green.
  */
+#include "conformance/file.h"
 #include "conformance/memory.h"
 #include "conformance/tests/support_fake.h"
 #include "conformance/tests/support_main.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -31,26 +34,32 @@ static char *read_all(int fd) {
     return (char *)text.at;
 }
 
-static struct outcome run_program(char *const arguments[]) {
-    int ends[2];
+/* Its output goes to `out`. */
+static pid_t start_program(char *const arguments[], int out) {
     char *path = program_path();
-    ck_assert_int_eq(pipe2(ends, O_CLOEXEC), 0);
     pid_t pid = fork();
     if (pid == 0) {
-        dup2(ends[1], STDOUT_FILENO);
-        dup2(ends[1], STDERR_FILENO);
+        dup2(out, STDOUT_FILENO);
+        dup2(out, STDERR_FILENO);
         execv(path, arguments);
         _exit(127);
     }
+    free(path);
+    return pid;
+}
+
+static struct outcome run_program(char *const arguments[]) {
+    int ends[2];
     struct outcome outcome;
     int status = 0;
+    ck_assert_int_eq(pipe2(ends, O_CLOEXEC), 0);
+    pid_t pid = start_program(arguments, ends[1]);
     close(ends[1]);
     outcome.text = read_all(ends[0]);
     close(ends[0]);
     ck_assert_int_eq(waitpid(pid, &status, 0), pid);
     ck_assert_msg(WIFEXITED(status), "%s", outcome.text);
     outcome.status = WEXITSTATUS(status);
-    free(path);
     return outcome;
 }
 
@@ -152,6 +161,33 @@ START_TEST(server_command_that_ends) {
 }
 END_TEST
 
+/* Every process of the command holds the fifo open: it ends when all of them have. */
+START_TEST(interrupted) {
+    char *error = NULL;
+    char byte;
+    int status = 0;
+    char *folder = folder_make_temporary(NULL, &error);
+    char *fifo = memory_format("%s/fifo", folder);
+    char *command = memory_format(
+        "exec 9>%s; setsid sleep 1000 & sh -c 'sleep 1000; exit 7'; exit 7 # {port}", fifo);
+    ck_assert_int_eq(mkfifo(fifo, 0600), 0);
+    int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    pid_t pid =
+        start_program((char *[]){"athena-conform", "server", "--exec", command, NULL}, null);
+    int fd = open(fifo, O_RDONLY | O_CLOEXEC); /* once the command runs */
+    kill(pid, SIGINT);
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 3);
+    ck_assert_int_eq(read(fd, &byte, 1), 0);
+    close(fd);
+    close(null);
+    folder_remove(folder);
+    free(command);
+    free(fifo);
+    free(folder);
+}
+END_TEST
+
 START_TEST(wrong_usage) {
     expect((char *[]){"athena-conform", NULL}, 2, "usage");
     expect((char *[]){"athena-conform", "sever", NULL}, 2, "usage");
@@ -235,6 +271,7 @@ int main(void) {
     support_add(suite, "closes", closes_at_once);
     support_add(suite, "falls silent", greets_and_falls_silent);
     support_add(suite, "command ends", server_command_that_ends);
+    support_add(suite, "interrupt", interrupted);
     support_add(suite, "usage", wrong_usage);
     support_add(suite, "list", lists_and_helps);
     return support_main(suite);

@@ -8,6 +8,7 @@
 #include "conformance/clock.h"
 #include "conformance/file.h"
 #include "conformance/memory.h"
+#include "conformance/process.h"
 #include "conformance/target.h"
 #include "conformance/tests/support_main.h"
 
@@ -78,7 +79,7 @@ static int serve(const char *mode, const char *port, const char *folder) {
 
 /* ---- The tests ------------------------------------------------------------------------------- */
 
-enum { LONG_MS = 10000, SHORT_MS = 150 };
+enum { LONG_MS = 10000, SHORT_MS = 150, LOOK_AGAIN_MS = 10 };
 
 static char *self;
 
@@ -93,12 +94,18 @@ static int64_t deadline(int ms) {
     return clock_now_us() + (int64_t)ms * 1000;
 }
 
-static void begin(struct fixture *fixture, const char *mode) {
+/* `before` and `after` are parts of the command. */
+static void begin_within(struct fixture *fixture, const char *before, const char *mode,
+                         const char *after) {
     *fixture = (struct fixture){0};
-    fixture->command = memory_format("%s serve %s {port} {dir}", self, mode);
+    fixture->command = memory_format("%s%s serve %s {port} {dir}%s", before, self, mode, after);
     fixture->options.command = fixture->command;
     fixture->target = target_new(&fixture->options, &fixture->error);
     ck_assert_msg(fixture->target != NULL, "%s", fixture->error);
+}
+
+static void begin(struct fixture *fixture, const char *mode) {
+    begin_within(fixture, "", mode, "");
 }
 
 static void end(struct fixture *fixture) {
@@ -109,9 +116,13 @@ static void end(struct fixture *fixture) {
 
 /* Waits for its end, as a run does. */
 static char *await_death(struct target *target, int ms) {
-    struct pollfd fd = {.fd = target_fd(target), .events = POLLIN};
-    poll(&fd, 1, ms);
-    return target_describe_death(target);
+    int64_t until = deadline(ms);
+    char *death = NULL;
+    while ((death = target_describe_death(target)) == NULL && clock_left_ms(until) > 0) {
+        struct pollfd fd = {.fd = target_fd(target), .events = POLLIN};
+        poll(&fd, 1, LOOK_AGAIN_MS);
+    }
+    return death;
 }
 
 static void start(struct fixture *fixture) {
@@ -217,6 +228,73 @@ START_TEST(saves_and_restores_data) {
 }
 END_TEST
 
+static void expect_end(const char *before, const char *mode, const char *after, const char *says) {
+    struct fixture fixture;
+    begin_within(&fixture, before, mode, after);
+    start(&fixture);
+    ck_assert(target_terminate(fixture.target));
+    char *death = await_death(fixture.target, LONG_MS);
+    ck_assert_msg(death != NULL && strcmp(death, says) == 0, "%s %s: %s", fixture.command, says,
+                  death);
+    ck_assert(!target_accepts(fixture.target));
+    free(death);
+    end(&fixture);
+}
+
+START_TEST(any_command_of_the_shell) {
+    expect_end("cd / && ", "good", "", "exit status 0");
+    expect_end("A_VARIABLE=1 ", "good", "", "exit status 0");
+    expect_end("exec ", "good", "", "exit status 0");
+    /* the shell around it is ended by SIGTERM, which is not what counts */
+    expect_end("", "good", "; exit 7", "exit status 0");
+    expect_end("", "sour", "; exit 7", "exit status 3");
+    expect_end("sleep 100 & ", "good", " & wait", "exit status 0");
+    /* one that passes the signal on tells how it ended */
+    expect_end("trap 'kill $!' TERM; ", "sour", " & wait; wait $!", "exit status 3");
+    expect_end("sh -c '", "good", "; exit 7'; exit $?", "exit status 0");
+    /* one that starts it and is gone */
+    expect_end("", "good", " &", "exit status 0");
+}
+END_TEST
+
+START_TEST(simple_commands) {
+    static const char *const simple[] = {"sh x", "/bin/sh -c {port}", " env A=1 ls",
+                                         "ls --a='x y'"};
+    static const char *const others[] = {"cd /tmp",       "exec ls", "A=1 ls", "ls; ls", "ls | cat",
+                                         "/nowhere/ls x", "'ls' x",  "",       "$X ls",  "(ls)"};
+    for (size_t i = 0; i < sizeof simple / sizeof *simple; i++)
+        ck_assert_msg(process_is_simple(simple[i]), "%s", simple[i]);
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        ck_assert_msg(!process_is_simple(others[i]), "%s", others[i]);
+}
+END_TEST
+
+START_TEST(kills_what_a_wrapper_started) {
+    struct fixture fixture;
+    begin_within(&fixture, "", "good", "; exit 7");
+    for (int i = 0; i < 10; i++) {
+        start(&fixture);
+        ck_assert(target_kill(fixture.target, &fixture.error));
+        ck_assert(!target_accepts(fixture.target));
+    }
+    end(&fixture);
+}
+END_TEST
+
+START_TEST(sees_what_left_its_group) {
+    struct fixture fixture;
+    begin_within(&fixture, "setsid ", "good", " & wait");
+    start(&fixture);
+    ck_assert(target_kill(fixture.target, &fixture.error));
+    ck_assert(!target_start(fixture.target, deadline(LONG_MS), &fixture.error));
+    ck_assert_msg(strstr(fixture.error, "must not leave its process group") != NULL, "%s",
+                  fixture.error);
+    process_end_children();
+    ck_assert(!target_accepts(fixture.target));
+    end(&fixture);
+}
+END_TEST
+
 int main(int argc, char **argv) {
     if (argc == 5 && strcmp(argv[1], "serve") == 0)
         return serve(argv[2], argv[3], argv[4]);
@@ -228,6 +306,10 @@ int main(int argc, char **argv) {
     support_add(suite, "deaf", survives_a_deaf_server);
     support_add(suite, "mute", gives_up_on_a_mute_server);
     support_add(suite, "data", saves_and_restores_data);
+    support_add(suite, "shell", any_command_of_the_shell);
+    support_add(suite, "simple", simple_commands);
+    support_add(suite, "wrapper", kills_what_a_wrapper_started);
+    support_add(suite, "escape", sees_what_left_its_group);
     int status = support_main(suite);
     free(self);
     return status;
