@@ -64,7 +64,7 @@ static const char HELP_STORM[] =
     "  --time SECONDS        end by then\n"
     "  --seed S              the same rounds as an earlier storm\n"
     "  --jobs N              rounds side by side (one for each processor)\n"
-    "  --timeout SECONDS     what one round may take (10)\n"
+    "  --timeout SECONDS     how long nothing may come in a round (10)\n"
     "  --output FILE         where to write the scenario (storm-SEED.json)\n"
     "\n"
     "Exit status: 0 no violation, 1 a violation, 2 wrong usage, 3 a fault of the harness.\n";
@@ -90,7 +90,8 @@ static const char HELP_COMMON[] =
     "  --profile NAME        only scenarios of one profile: core, or an extension\n"
     "  --list                print what would run, and end\n"
     "  --bail                end at the first scenario that is not green\n"
-    "  --timeout SECONDS     what one scenario, or one life of a device, may take (10)\n"
+    "  --timeout SECONDS     how long nothing may come (10); a scenario, or one life of a\n"
+    "                        device, may take six times that\n"
     "  --jobs N              scenarios side by side (four for each processor)\n"
     "  --seed N              repeat the generated values of an earlier run\n"
     "  --repeat N            all of it N times, each with the next seed\n"

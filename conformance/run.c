@@ -239,6 +239,50 @@ void run_keep(struct run *run, cJSON *saved) {
     }
 }
 
+/* ---- Time ------------------------------------------------------------------------------------ */
+
+static int64_t patience_us(const struct run *run) {
+    return (int64_t)run->timeout_ms * 1000;
+}
+
+static void note_progress(struct run *run) {
+    run->deadline_us = clock_now_us() + patience_us(run);
+}
+
+void run_renew(struct run *run) {
+    note_progress(run);
+    run->end_us = clock_now_us() + patience_us(run) * RUN_PATIENCES;
+}
+
+void run_let_pass(struct run *run, int64_t until_us) {
+    run->wakes_us = until_us;
+    if (run->deadline_us < until_us + patience_us(run))
+        run->deadline_us = until_us + patience_us(run);
+}
+
+/* A server that is slow is not at fault, one that says nothing is; and nobody may take for ever. */
+static bool is_in_time(struct run *run) {
+    const char *what = run->waits_for != NULL ? run->waits_for : "an event";
+    if (clock_left_ms(run->deadline_us) == 0)
+        run_fail(run, NULL, "waited %.1f s in vain for %s", run->timeout_ms / 1000.0, what);
+    else if (clock_left_ms(run->end_us) == 0)
+        run_fail(run, NULL, "took more than %.1f s, %d times --timeout, and now waits for %s",
+                 run->timeout_ms / 1000.0 * RUN_PATIENCES, RUN_PATIENCES, what);
+    else
+        return true;
+    return false;
+}
+
+/* What never waits is not ended by that. A step may take its time, a loop of them may not. */
+static bool is_endless(struct run *run) {
+    enum { STEPS_LEAST = 1000 };
+    if (++run->steps < STEPS_LEAST || clock_now_us() - run->waited_us < patience_us(run))
+        return false;
+    run_broken(run, "%u steps without anything to wait for took more than --timeout, %.1f s",
+               run->steps, run->timeout_ms / 1000.0);
+    return true;
+}
+
 /* ---- Tasks ----------------------------------------------------------------------------------- */
 
 static void end_step(struct frame *frame) {
@@ -296,7 +340,10 @@ static void pause_run(struct run *run) {
     run->pause_before = 0;
     for (int ch = 0; ch != '\n' && ch != EOF;)
         ch = getchar();
-    run->deadline_us += clock_now_us() - start_us;
+    int64_t paused_us = clock_now_us() - start_us;
+    run->deadline_us += paused_us;
+    run->waited_us += paused_us;
+    run->end_us += paused_us;
 }
 
 static bool begin_step(struct run *run, struct frame *frame, const struct step_kind *kind) {
@@ -324,6 +371,7 @@ static enum progress advance_step(struct run *run, struct task *task) {
     if (progress == STEP_DONE && task->depth == depth) {
         end_step(frame);
         frame->raw = frame->raw->next;
+        note_progress(run);
     }
     return progress;
 }
@@ -356,7 +404,7 @@ static bool find_contradiction(struct run *run) {
 enum progress task_advance(struct run *run, struct task *task) {
     while (task->depth > 0) {
         run->current = task;
-        if (find_fault(run))
+        if (find_fault(run) || is_endless(run))
             return STEP_FAILED;
         if (task->stack[task->depth - 1].raw == NULL) {
             pop_frame(task);
@@ -387,25 +435,26 @@ static bool wait_and_move(struct run *run) {
     fds[len] =
         (struct pollfd){.fd = run->awaits_end ? target_fd(run->target) : -1, .events = POLLIN};
     nfds_t all = len + 1 + (run->lab != NULL ? lab_poll(run->lab, fds + len + 1) : 0);
-    bool wakes = run->wakes_us != 0 && run->wakes_us < run->deadline_us;
-    int left_ms = clock_left_ms(wakes ? run->wakes_us : run->deadline_us);
+    int64_t wakes_us = run->end_us < run->deadline_us ? run->end_us : run->deadline_us;
+    if (run->wakes_us != 0 && run->wakes_us < wakes_us)
+        wakes_us = run->wakes_us;
     run->wakes_us = 0;
     run->awaits_end = false;
-    if (poll(fds, all, left_ms) <= 0 && clock_left_ms(run->deadline_us) == 0) {
-        run_fail(run, NULL, "waited %.1f s in vain for %s", run->timeout_ms / 1000.0,
-                 run->waits_for != NULL ? run->waits_for : "an event");
-        return false;
-    }
+    int ready = poll(fds, all, clock_left_ms(wakes_us));
+    run->waited_us = clock_now_us();
+    run->steps = 0;
     if (process_interrupted() != 0) {
         run_broken(run, "interrupted");
         return false;
     }
+    if (ready > 0)
+        note_progress(run);
     for (nfds_t i = 0; i < len; i++)
         if (fds[i].revents != 0)
             connection_service(polled[i]);
     if (run->lab != NULL)
         lab_service(run->lab);
-    return true;
+    return is_in_time(run);
 }
 
 /* What clients left behind: nobody else may read secrets in it. */
@@ -485,7 +534,8 @@ struct verdict run_scenario(const struct scenario *scenario, const struct run_op
     run->timeout_ms = options->timeout_ms;
     run->keeps_transcripts = options->keeps_transcripts;
     run->pause_before = options->pause_before;
-    run->deadline_us = clock_now_us() + (int64_t)options->timeout_ms * 1000;
+    run->waited_us = clock_now_us();
+    run_renew(run);
     entropy_init(&run->entropy, options->seed, scenario->name);
     run->scope = (struct scope){cJSON_CreateObject(), &run->entropy};
     transcript_init(&run->transcript);

@@ -19,7 +19,12 @@
 #include "conformance/value.h"
 #include "conformance/verdict.h"
 
-enum { RUN_CONNECTIONS_MAX = 128, RUN_DEPTH_MAX = 16, RUN_TRANSCRIPT_LINES = 24 };
+enum {
+    RUN_CONNECTIONS_MAX = 128,
+    RUN_DEPTH_MAX = 16,
+    RUN_TRANSCRIPT_LINES = 24,
+    RUN_PATIENCES = 6, /* all of a run may take so many times what it may take without progress */
+};
 
 enum progress { STEP_DONE, STEP_WAITS, STEP_FAILED };
 
@@ -57,9 +62,12 @@ struct run {
     struct target *target; /* NULL when clients are under test */
     struct lab *lab;       /* NULL when the server is */
     bool owns_server;      /* may stop and kill it */
-    int64_t deadline_us;
+    int64_t deadline_us;   /* unless there is progress: bytes that move, a step that is done */
+    int64_t end_us;        /* whatever happens */
+    int64_t waited_us;     /* when it last waited */
+    unsigned steps;        /* advanced since */
     unsigned pause_before; /* as in run_options, until it was */
-    int timeout_ms;
+    int timeout_ms;        /* of patience */
     bool keeps_transcripts;
     struct entropy entropy;
     struct scope scope;
@@ -83,7 +91,7 @@ struct run_options {
     struct target *target; /* started, unless the scenario needs exec and starts it itself */
     bool owns_server;
     uint64_t seed;
-    int timeout_ms;
+    int timeout_ms;         /* how long nothing may come */
     unsigned pause_before;  /* a line of the scenario; 0: none */
     bool keeps_transcripts; /* also of what passes */
 };
@@ -148,6 +156,11 @@ void run_add_connection(struct run *run, struct connection *connection);
 enum progress run_expand(struct run *run, struct task *task, cJSON *steps);
 /* Adds everything in `saved` to the variables. */
 void run_keep(struct run *run, cJSON *saved);
+
+/* Gives it all the time again that a run has. */
+void run_renew(struct run *run);
+/* The step lets time pass until then: nothing needs to come before. */
+void run_let_pass(struct run *run, int64_t until_us);
 
 enum progress task_advance(struct run *run, struct task *task);
 /* The steps must outlive the task. */

@@ -263,9 +263,9 @@ static void start_job(struct runner *runner) {
         return;
     }
     close(ends[1]);
-    int64_t allowed_ms =
-        (runner->options->driver != NULL ? LIVES_MAX : 2) * (int64_t)runner->options->timeout_ms +
-        GRACE_MS + (runner->options->pause_before > 0 ? PAUSE_MS_MAX : 0);
+    int64_t allowed_ms = (runner->options->driver != NULL ? LIVES_MAX : 2) *
+                             (int64_t)runner->options->timeout_ms * RUN_PATIENCES +
+                         GRACE_MS + (runner->options->pause_before > 0 ? PAUSE_MS_MAX : 0);
     runner->jobs[runner->jobs_len++] =
         (struct job){.pid = pid,
                      .fd = ends[0],

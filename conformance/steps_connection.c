@@ -265,8 +265,9 @@ static enum progress step_lives(struct run *run, struct task *task, struct frame
         frame->memo = cJSON_CreateNumber((double)clock_now_us() + for_ms * 1000);
     if (connection->ending != CONNECTION_LIVES)
         return run_fail_closed(run, connection, "more time");
-    run->wakes_us = (int64_t)frame->memo->valuedouble;
-    return clock_left_ms(run->wakes_us) == 0
+    int64_t until_us = (int64_t)frame->memo->valuedouble;
+    run_let_pass(run, until_us);
+    return clock_left_ms(until_us) == 0
                ? run_checked(run)
                : run_wait_for(run, "%.0f ms with %s", for_ms, connection->name);
 }

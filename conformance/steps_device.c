@@ -82,7 +82,7 @@ static enum progress start_device(struct run *run, struct frame *frame) {
     struct driver *device = lab_find_device(run->lab, name);
     if (device->pid != 0)
         return run_broken(run, "%s runs already", name);
-    run->deadline_us = clock_now_us() + (int64_t)run->timeout_ms * 1000; /* for each life */
+    run_renew(run); /* for each life */
     if (!driver_start(device))
         return run_broken(run, "cannot start the driver: %s", strerror(errno));
     frame->memo = cJSON_CreateObject();
