@@ -4,6 +4,7 @@
 #include "conformance/expectations.h"
 #include "conformance/file.h"
 #include "conformance/json_write.h"
+#include "conformance/liveness.h"
 #include "conformance/memory.h"
 #include "conformance/process.h"
 #include "conformance/run.h"
@@ -20,6 +21,7 @@
 enum {
     JOBS_MAX = 64,
     PROBE_TIMEOUT_MS = 5000,
+    DYING_MS = 1000, /* until the end of a server that answers no more can be seen */
     GRACE_MS = 5000,
     LIVES_MAX = 100,                    /* of devices in one scenario */
     PAUSE_MS_MAX = 24 * 60 * 60 * 1000, /* what a person may take over a debugger */
@@ -32,6 +34,13 @@ struct job {
     size_t index;
     int64_t deadline_us;
     struct bytes text; /* the verdict, as far as it came */
+};
+
+/* What came of a scenario, while it is not certain yet that it is at fault. */
+struct outcome {
+    size_t index;
+    struct verdict verdict;
+    bool is_known;
 };
 
 struct runner {
@@ -49,8 +58,10 @@ struct runner {
     size_t told; /* reported, in order */
     struct verdict *verdicts;
     bool *done;
-    bool doubtful; /* something failed since the server was last seen alive */
-    bool ended;    /* start no more */
+    struct outcome doubts[JOBS_MAX]; /* failures on the shared server since it was seen alive */
+    size_t doubts_len;
+    struct outcome *replay; /* of the one that is played alone; NULL: none */
+    bool ended;             /* start no more */
 };
 
 static struct verdict plain_verdict(enum verdict_status status, char *message) {
@@ -118,31 +129,13 @@ static _Noreturn void run_in_child(const struct runner *runner, size_t index, in
 
 /* ---- The server ------------------------------------------------------------------------------ */
 
-/* What every scenario begins with: a server that fails here fails everywhere. */
-static const char PROBE[] =
-    "{\"title\": \"The server greets and answers\","
-    " \"why\": \"Nothing else can be told of one that does not.\","
-    " \"requirements\": [\"ASP-WS-1\"], \"profile\": \"core\", \"steps\": ["
-    "{\"connect\": \"probe\"}, {\"document\": \"doc\"},"
-    "{\"request\": {\"type\": \"list\", \"doc\": \"$doc.id\"}, \"on\": \"probe\","
-    " \"reply\": {\"$any\": true}, \"requirement\": \"ASP-MSG-9\"}]}";
-
-/* The same for a client; and a driver that says yes to everything would pass everywhere. */
-static const char PROBE_CLIENT[] =
-    "{\"title\": \"The driver is ready and knows what it does not know\","
-    " \"why\": \"Nothing else can be told of one that is not.\","
-    " \"requirements\": [\"ASP-CLI-1\"], \"profile\": \"core\", \"steps\": ["
-    "{\"document\": \"doc\"}, {\"device\": \"probe\", \"of\": \"doc\"},"
-    "{\"tell\": {\"cmd\": \"levitate\"}, \"to\": \"probe\","
-    " \"answer\": {\"ok\": false, \"code\": \"unsupported\"}},"
-    "{\"stop\": \"probe\"}]}";
-
-/* True when the server greets and answers; else tells what is wrong, as a failed scenario. */
-static bool is_alive(struct runner *runner) {
+/* True when the one under test greets and answers. Else *death tells how a server of ours ended
+ * (free it), NULL when it has not. What is wrong is told as a failed scenario, unless a death
+ * explains it and a failure before, which `is_first` denies. */
+static bool is_alive(struct runner *runner, enum liveness_kind kind, bool is_first, char **death) {
     char *error = NULL;
-    bool is_client = runner->options->driver != NULL;
-    struct scenario *scenario = scenario_parse("harness/liveness", is_client ? PROBE_CLIENT : PROBE,
-                                               runner->catalog->schemas, &error);
+    struct scenario *scenario = liveness_scenario(kind, runner->catalog->schemas, &error);
+    *death = NULL;
     if (scenario == NULL) {
         report_trouble(&runner->report, "%s", error);
         free(error);
@@ -154,7 +147,9 @@ static bool is_alive(struct runner *runner) {
         options.timeout_ms = PROBE_TIMEOUT_MS;
     struct verdict verdict = run_scenario(scenario, &options);
     bool alive = verdict.status == VERDICT_PASS;
-    if (!alive)
+    if (!alive && runner->shared != NULL)
+        *death = target_await_death(runner->shared, clock_now_us() + (int64_t)DYING_MS * 1000);
+    if (!alive && (*death == NULL || is_first))
         report_scenario(&runner->report, scenario, 0, &verdict);
     verdict_fini(&verdict);
     scenario_free(scenario);
@@ -186,23 +181,31 @@ static bool start_shared(struct runner *runner) {
     return false;
 }
 
-/* After a failure the server may be gone: one of ours is replaced, another one ends the run. */
-static void ensure_alive(struct runner *runner) {
-    runner->doubtful = false;
+/* How the shared server has ended since it was last seen alive; NULL when it lives, and when it is
+ * silent, or not ours: then the run has ended. free() it. */
+static char *examine(struct runner *runner) {
     char *death = target_describe_death(runner->shared);
-    if (death != NULL) {
-        char *log = target_log_tail(runner->shared);
-        report_trouble(&runner->report, "the server ended with %s; it printed:\n%s", death, log);
-        free(log);
-        free(death);
-        target_free(runner->shared);
-        runner->ended = !start_shared(runner);
-    } else if (!is_alive(runner)) {
-        runner->ended = true;
-    }
+    if (death == NULL && !is_alive(runner, LIVENESS_ANSWERS, false, &death))
+        runner->ended = death == NULL;
+    if (death == NULL)
+        return NULL;
+    char *log = target_log_tail(runner->shared);
+    char *text = memory_format("the server ended with %s; it printed:\n%s", death, log);
+    free(death);
+    free(log);
+    return text;
+}
+
+static void replace_shared(struct runner *runner) {
+    target_free(runner->shared);
+    runner->ended = !start_shared(runner);
 }
 
 /* ---- Jobs ------------------------------------------------------------------------------------ */
+
+static bool is_shared(const struct runner *runner, size_t index) {
+    return runner->options->driver == NULL && !scenario_needs(scenario_at(runner, index), "exec");
+}
 
 /* Whether it can run here; else the verdict says what it lacks. */
 static bool can_run(const struct runner *runner, const struct scenario *scenario,
@@ -232,8 +235,6 @@ static void tell(struct runner *runner, size_t index) {
 }
 
 static void finish(struct runner *runner, size_t index, struct verdict verdict) {
-    runner->doubtful =
-        runner->doubtful || (verdict.status == VERDICT_FAIL && runner->options->driver == NULL);
     expectations_apply(runner->expectations, scenario_at(runner, index)->name, &verdict);
     runner->verdicts[index] = verdict;
     runner->done[index] = true;
@@ -245,8 +246,18 @@ static void finish(struct runner *runner, size_t index, struct verdict verdict) 
                     runner->told < runner->next ? scenario_at(runner, runner->told)->name : NULL);
 }
 
-static void start_job(struct runner *runner) {
-    size_t index = runner->next++;
+/* A failure on the shared server may be another one's fault. */
+static void deliver(struct runner *runner, size_t index, struct verdict verdict) {
+    const struct outcome outcome = {index, verdict, true};
+    if (runner->replay != NULL && runner->replay->index == index)
+        *runner->replay = outcome;
+    else if (verdict.status == VERDICT_FAIL && is_shared(runner, index))
+        runner->doubts[runner->doubts_len++] = outcome;
+    else
+        finish(runner, index, verdict);
+}
+
+static void start_job(struct runner *runner, size_t index) {
     int ends[2];
     struct verdict verdict;
     if (!can_run(runner, scenario_at(runner, index), &verdict)) {
@@ -258,8 +269,8 @@ static void start_job(struct runner *runner) {
     if (pid == 0)
         run_in_child(runner, index, ends[1]);
     if (pid < 0) {
-        finish(runner, index,
-               plain_verdict(VERDICT_HARNESS_ERROR, memory_format("fork: %s", strerror(errno))));
+        deliver(runner, index,
+                plain_verdict(VERDICT_HARNESS_ERROR, memory_format("fork: %s", strerror(errno))));
         return;
     }
     close(ends[1]);
@@ -290,7 +301,7 @@ static void end_job(struct runner *runner, size_t slot) {
                 : memory_format("the harness ended with status %d", WEXITSTATUS(status)));
     cJSON_Delete(json);
     bytes_fini(&job.text);
-    finish(runner, job.index, verdict);
+    deliver(runner, job.index, verdict);
 }
 
 /* Reads what a job says; at its end, or past its deadline, the job is over. */
@@ -323,13 +334,122 @@ static void await_jobs(struct runner *runner) {
         serve_job(runner, i - 1, fds[i - 1].revents != 0);
 }
 
+static void drop_job(struct runner *runner, size_t slot) {
+    struct job *job = &runner->jobs[slot];
+    kill(job->pid, SIGKILL);
+    while (waitpid(job->pid, NULL, 0) < 0 && errno == EINTR) {
+    }
+    close(job->fd);
+    bytes_fini(&job->text);
+    *job = runner->jobs[--runner->jobs_len];
+}
+
+/* ---- Whose fault it is ----------------------------------------------------------------------- */
+
+/* False when it was interrupted. */
+static bool play_alone(struct runner *runner, size_t index, struct verdict *verdict) {
+    struct outcome outcome = {.index = index};
+    runner->replay = &outcome;
+    start_job(runner, index);
+    while (!outcome.is_known && process_interrupted() == 0)
+        await_jobs(runner);
+    runner->replay = NULL;
+    *verdict = outcome.verdict;
+    return outcome.is_known;
+}
+
+static const char *first_requirement(const struct scenario *scenario) {
+    return cJSON_GetStringValue(cJSON_GetArrayItem(scenario->requirements, 0));
+}
+
+/* Plays one that was under way when the shared server died, alone on a new one. False when that
+ * cannot be; a server that it leaves dead fails it. */
+static bool replay(struct runner *runner, size_t index, struct verdict *verdict) {
+    *verdict = (struct verdict){0};
+    replace_shared(runner);
+    if (runner->ended || !play_alone(runner, index, verdict))
+        return false;
+    char *death = examine(runner);
+    if (death != NULL) {
+        report_trouble(&runner->report, "%s", death);
+        if (verdict->status == VERDICT_PASS) {
+            verdict->status = VERDICT_FAIL;
+            verdict->requirement = memory_copy_text(first_requirement(scenario_at(runner, index)));
+            verdict->message = memory_copy_text("the server ended after it");
+        }
+        replace_shared(runner);
+    }
+    free(death);
+    return true;
+}
+
+/* Ends what is under way on the shared server; returns how many, at most JOBS_MAX. */
+static size_t drop_shared(struct runner *runner, size_t *dropped) {
+    size_t len = 0;
+    for (size_t i = runner->jobs_len; i > 0; i--) {
+        if (!is_shared(runner, runner->jobs[i - 1].index))
+            continue;
+        dropped[len++] = runner->jobs[i - 1].index;
+        drop_job(runner, i - 1);
+    }
+    return len;
+}
+
+/* The server died under several scenarios: each is played alone, to see whose doing it was. When it
+ * was the company that did it, the one that failed first stands for all. */
+static void judge_suspects(struct runner *runner, const char *death) {
+    size_t suspects[2 * JOBS_MAX];
+    size_t len = drop_shared(runner, suspects);
+    struct outcome first = runner->doubts[0];
+    bool is_found = false;
+    for (size_t i = runner->doubts_len; i > 0; i--) {
+        suspects[len++] = runner->doubts[i - 1].index; /* the first comes last */
+        if (i > 1)
+            verdict_fini(&runner->doubts[i - 1].verdict);
+    }
+    runner->doubts_len = 0;
+    for (size_t i = 0; i < len && !runner->ended && process_interrupted() == 0; i++) {
+        struct verdict verdict;
+        if (!replay(runner, suspects[i], &verdict))
+            break;
+        is_found = is_found || verdict.status == VERDICT_FAIL;
+        if (is_found || i + 1 < len)
+            finish(runner, suspects[i], verdict);
+        else
+            verdict_fini(&verdict);
+    }
+    if (is_found || process_interrupted() != 0) {
+        verdict_fini(&first.verdict);
+    } else {
+        report_trouble(&runner->report, "%s", death);
+        finish(runner, first.index, first.verdict);
+    }
+}
+
+/* Failures on the shared server stand when it is still there; when it is not, and no other can take
+ * its place, what else was under way there says nothing. */
+static void settle(struct runner *runner) {
+    size_t dropped[JOBS_MAX];
+    char *death = runner->ended ? NULL : examine(runner);
+    if (death != NULL)
+        judge_suspects(runner, death);
+    for (size_t i = 0; i < runner->doubts_len; i++)
+        finish(runner, runner->doubts[i].index, runner->doubts[i].verdict);
+    runner->doubts_len = 0;
+    if (runner->ended)
+        drop_shared(runner, dropped);
+    free(death);
+}
+
+/* ---- All of them ----------------------------------------------------------------------------- */
+
 static void run_all(struct runner *runner) {
     while (process_interrupted() == 0) {
-        if (runner->doubtful && !runner->ended)
-            ensure_alive(runner);
-        while (!runner->ended && !runner->doubtful && runner->next < runner->len &&
+        if (runner->doubts_len > 0)
+            settle(runner);
+        while (!runner->ended && runner->doubts_len == 0 && runner->next < runner->len &&
                runner->jobs_len < (size_t)runner->options->jobs)
-            start_job(runner);
+            start_job(runner, runner->next++);
         if (runner->jobs_len == 0 && (runner->ended || runner->next == runner->len))
             return;
         if (runner->jobs_len > 0)
@@ -339,14 +459,10 @@ static void run_all(struct runner *runner) {
 
 /* Interrupted: what is under way counts as not run. */
 static void stop_jobs(struct runner *runner) {
-    while (runner->jobs_len > 0) {
-        struct job *job = &runner->jobs[--runner->jobs_len];
-        kill(job->pid, SIGKILL);
-        while (waitpid(job->pid, NULL, 0) < 0 && errno == EINTR) {
-        }
-        close(job->fd);
-        bytes_fini(&job->text);
-    }
+    while (runner->jobs_len > 0)
+        drop_job(runner, runner->jobs_len - 1);
+    while (runner->doubts_len > 0)
+        verdict_fini(&runner->doubts[--runner->doubts_len].verdict);
 }
 
 /* Scenarios that were done out of order when the run ended early. */
@@ -361,17 +477,20 @@ static size_t tell_rest(struct runner *runner) {
     return skipped;
 }
 
+static bool selects_all(const struct options *options) {
+    return options->selectors_len == 0 && options->family == NULL && options->requirement == NULL &&
+           options->profile == NULL;
+}
+
 /* What stands in the way before anything has run. */
 static bool prepare(struct runner *runner) {
     struct options *options = runner->options;
     char *error = NULL;
-    bool is_whole = options->selectors_len == 0 && options->family == NULL &&
-                    options->requirement == NULL && options->profile == NULL;
     runner->folder = folder_make_temporary(NULL, &error);
     options->target.folder = runner->folder;
     if (error == NULL)
         runner->expectations = expectations_load(options->expect_failures, &error);
-    const char *unknown = error == NULL && is_whole
+    const char *unknown = error == NULL && selects_all(options)
                               ? expectations_find_unknown(runner->expectations, runner->catalog)
                               : NULL;
     if (unknown != NULL)
@@ -380,6 +499,18 @@ static bool prepare(struct runner *runner) {
         report_trouble(&runner->report, "%s", error);
     bool ok = error == NULL;
     free(error);
+    return ok;
+}
+
+static bool greet(struct runner *runner) {
+    char *death = NULL;
+    enum liveness_kind kind = runner->options->driver != NULL ? LIVENESS_DRIVES
+                              : selects_all(runner->options)  ? LIVENESS_SERVES
+                                                              : LIVENESS_ANSWERS;
+    bool ok = is_alive(runner, kind, true, &death);
+    if (death != NULL)
+        report_trouble(&runner->report, "the server ended with %s", death);
+    free(death);
     return ok;
 }
 
@@ -398,7 +529,7 @@ int runner_run(const struct catalog *catalog, const struct spec *spec, struct op
     }
     runner.verdicts = memory_take(runner.len * sizeof *runner.verdicts);
     runner.done = memory_take(runner.len * sizeof *runner.done);
-    if (prepare(&runner) && start_shared(&runner) && is_alive(&runner))
+    if (prepare(&runner) && start_shared(&runner) && greet(&runner))
         run_all(&runner);
     stop_jobs(&runner);
     target_free(runner.shared);

@@ -267,6 +267,17 @@ char *target_describe_death(struct target *target) {
     return process_describe_end(target->status);
 }
 
+char *target_await_death(struct target *target, int64_t deadline_us) {
+    char *death;
+    while ((death = target_describe_death(target)) == NULL && target->pid != 0 &&
+           clock_left_ms(deadline_us) > 0) {
+        int left = clock_left_ms(deadline_us);
+        struct pollfd ended = {.fd = target->pidfd, .events = POLLIN};
+        poll(&ended, 1, left < LOOK_AGAIN_MS ? left : LOOK_AGAIN_MS);
+    }
+    return death;
+}
+
 bool target_kill(struct target *target, char **error) {
     if (target->pid == 0) {
         *error = memory_copy_text("the server is not running");

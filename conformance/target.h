@@ -81,6 +81,8 @@ bool target_restore(struct target *target, const char *name, char **error);
 /* Tells once how the server ended ("exit status 0"); NULL while it runs, or when none was started.
  * free() it. */
 char *target_describe_death(struct target *target);
+/* The same, once it has: at most until `deadline_us`. */
+char *target_await_death(struct target *target, int64_t deadline_us);
 /* The last lines the server printed; free() it. */
 char *target_log_tail(const struct target *target);
 

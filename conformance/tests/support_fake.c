@@ -1,6 +1,7 @@
 #include "conformance/tests/support_fake.h"
 
 #include "conformance/endpoint.h"
+#include "conformance/file.h"
 #include "conformance/json_write.h"
 #include "conformance/match.h"
 #include "conformance/memory.h"
@@ -10,6 +11,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sodium.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -17,7 +19,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { PEERS_MAX = 16 };
+enum { PEERS_MAX = 64 };
 
 const char FAKE_WELCOME[] =
     "{\"type\":\"welcome\",\"protocol\":\"athena-sync.v1\",\"server\":\"fake/1\",\"challenge\":"
@@ -41,23 +43,29 @@ struct server {
 
 /* ---- Acting ---------------------------------------------------------------------------------- */
 
-/* `text` with $NAME replaced by the JSON of the message's member. */
+/* Of a program of its own: NAME to VALUE. NULL: none. */
+static cJSON *settings;
+
+/* What $NAME becomes: the JSON of the message's member, or a setting. */
+static char *value_of(const char *name, const cJSON *message) {
+    const cJSON *member = cJSON_GetObjectItemCaseSensitive(message, name);
+    const cJSON *setting = cJSON_GetObjectItemCaseSensitive(settings, name);
+    if (setting != NULL)
+        return memory_copy_text(setting->valuestring);
+    return member != NULL ? json_write(member) : memory_format("$%s", name);
+}
+
+/* `text` with the $NAMEs replaced. */
 static char *fill_in(const char *text, const cJSON *message) {
-    static const char *const names[] = {"req", "doc", "changes", "ids"};
     struct bytes out = {0};
     while (*text != '\0') {
-        size_t skip = 1;
-        const cJSON *member = NULL;
-        for (size_t i = 0; *text == '$' && i < sizeof names / sizeof *names; i++) {
-            if (strncmp(text + 1, names[i], strlen(names[i])) == 0) {
-                member = cJSON_GetObjectItemCaseSensitive(message, names[i]);
-                skip = 1 + strlen(names[i]);
-            }
-        }
-        char *json = member != NULL ? json_write(member) : NULL;
-        bytes_append(&out, json != NULL ? json : text, json != NULL ? strlen(json) : skip);
-        free(json);
-        text += skip;
+        size_t len = *text == '$' ? strspn(text + 1, "abcdefghijklmnopqrstuvwxyz_") : 0;
+        char *name = memory_format("%.*s", (int)len, text + 1);
+        char *value = len > 0 ? value_of(name, message) : memory_format("%c", *text);
+        bytes_append(&out, value, strlen(value));
+        free(value);
+        free(name);
+        text += 1 + len;
     }
     bytes_append(&out, "", 1);
     return (char *)out.at;
@@ -94,6 +102,11 @@ static void act(struct server *server, struct peer *self, const cJSON *action,
     const char *raw = cJSON_GetStringValue(cJSON_GetObjectItem(action, "raw"));
     const char *http = cJSON_GetStringValue(cJSON_GetObjectItem(action, "http"));
     struct peer *peer = to != NULL ? &server->peers[to->valueint - 1] : self;
+    const cJSON *status = cJSON_GetObjectItem(action, "exit");
+    if (status != NULL)
+        exit(status->valueint);
+    if (cJSON_HasObjectItem(action, "abort"))
+        abort();
     if (text != NULL) {
         char *filled = fill_in(strcmp(text, "welcome") == 0 ? FAKE_WELCOME : text, message);
         endpoint_send_text(peer->endpoint, filled, strlen(filled));
@@ -139,6 +152,40 @@ static void react(struct server *server, struct peer *peer, const char *event,
             act(server, peer, action, message);
         return;
     }
+}
+
+/* Reactions that most scripts begin with, by name. */
+static cJSON *expand_script(const cJSON *script) {
+    static const struct {
+        const char *name;
+        const char *reaction;
+    } known[] = {
+        {"greets", "{\"when\":\"connect\",\"always\":true,\"do\":[{\"text\":\"welcome\"}]}"},
+        {"opens",
+         "{\"when\":{\"type\":\"open\"},\"always\":true,\"do\":[{\"text\":\"{\\\"type\\\":"
+         "\\\"opened\\\",\\\"req\\\":$req,\\\"doc\\\":$doc,\\\"count\\\":0,\\\"digest\\\":"
+         "\\\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\\\",\\\"cursor\\\":\\\"c0\\\"}\"}]}"},
+        {"stores",
+         "{\"when\":{\"type\":\"push\"},\"always\":true,\"do\":[{\"text\":\"{\\\"type\\\":"
+         "\\\"pushed\\\",\\\"req\\\":$req,\\\"doc\\\":$doc,\\\"duplicates\\\":[],"
+         "\\\"rejected\\\":[]}\"}]}"},
+        {"answers",
+         "{\"when\":{\"req\":{\"$any\":true}},\"always\":true,\"do\":[{\"text\":\"{\\\"type\\\":"
+         "\\\"error\\\",\\\"req\\\":$req,\\\"doc\\\":$doc,\\\"code\\\":\\\"internal\\\","
+         "\\\"message\\\":\\\"no\\\"}\"}]}"},
+    };
+    cJSON *out = cJSON_CreateArray();
+    const cJSON *item;
+    cJSON_ArrayForEach(item, script) {
+        cJSON *reaction = cJSON_IsString(item) ? NULL : cJSON_Duplicate(item, true);
+        for (size_t i = 0; cJSON_IsString(item) && i < sizeof known / sizeof *known; i++)
+            if (strcmp(known[i].name, item->valuestring) == 0)
+                reaction = cJSON_Parse(known[i].reaction);
+        if (reaction == NULL)
+            abort();
+        cJSON_AddItemToArray(out, reaction);
+    }
+    return out;
 }
 
 /* ---- Serving --------------------------------------------------------------------------------- */
@@ -204,17 +251,27 @@ static void accept_peer(struct server *server) {
         (struct peer){.stream = stream_adopt(fd), .endpoint = endpoint_new_server()};
 }
 
+static volatile sig_atomic_t is_stopped;
+static sigset_t unblocked; /* while it waits */
+
+static void note_stop(int signal) {
+    is_stopped = signal;
+}
+
 static _Noreturn void serve(int fd, const cJSON *script) {
-    struct server server = {.fd = fd, .script = cJSON_Duplicate(script, true)};
+    struct server server = {.fd = fd, .script = expand_script(script)};
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     for (;;) {
         struct pollfd fds[PEERS_MAX + 1] = {{.fd = fd, .events = POLLIN}};
+        if (is_stopped)
+            react(&server, NULL, "stop", NULL);
         size_t len = server.peers_len;
         for (size_t i = 0; i < len; i++)
             fds[i + 1] = (struct pollfd){
                 .fd = server.peers[i].stream != NULL ? stream_fd(server.peers[i].stream) : -1,
                 .events = POLLIN};
-        poll(fds, len + 1, -1);
+        if (ppoll(fds, len + 1, NULL, &unblocked) < 0)
+            continue;
         for (size_t i = 0; i < len; i++)
             if (fds[i + 1].revents != 0 && server.peers[i].stream != NULL)
                 serve_peer(&server, &server.peers[i]);
@@ -223,14 +280,25 @@ static _Noreturn void serve(int fd, const cJSON *script) {
     }
 }
 
-struct fake fake_start(const cJSON *script) {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+static int listen_at(const char *port, unsigned *actual) {
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons((uint16_t)strtoul(port, NULL, 10)),
+                                  .sin_addr = {htonl(INADDR_LOOPBACK)}};
     socklen_t len = sizeof address;
+    const int on = 1;
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     if (bind(fd, (struct sockaddr *)&address, len) != 0 || listen(fd, PEERS_MAX) != 0 ||
         getsockname(fd, (struct sockaddr *)&address, &len) != 0)
         abort();
-    struct fake fake = {.pid = fork(), .port = ntohs(address.sin_port)};
+    *actual = ntohs(address.sin_port);
+    return fd;
+}
+
+struct fake fake_start(const cJSON *script) {
+    unsigned port;
+    int fd = listen_at("0", &port);
+    struct fake fake = {.pid = fork(), .port = port};
     if (fake.pid == 0)
         serve(fd, script);
     close(fd);
@@ -240,4 +308,62 @@ struct fake fake_start(const cJSON *script) {
 void fake_stop(struct fake *fake) {
     kill(fake->pid, SIGKILL);
     waitpid(fake->pid, NULL, 0);
+}
+
+/* ---- A program of its own -------------------------------------------------------------------- */
+
+static char *first_line(const char *path) {
+    char *error = NULL;
+    char *text = file_read(path, &error);
+    if (text == NULL)
+        abort();
+    text[strcspn(text, "\n")] = '\0';
+    return text;
+}
+
+static void add_setting(const char *text) {
+    size_t len = strcspn(text, "=");
+    char *name = memory_format("%.*s", (int)len, text);
+    char *value = strcmp(name, "token_file") == 0 ? first_line(text + len + 1)
+                                                  : memory_copy_text(text + len + 1);
+    cJSON_AddStringToObject(settings, name, value);
+    free(value);
+    free(name);
+}
+
+static void count_start(const char *folder) {
+    char *path = memory_format("%s/starts", folder);
+    FILE *file = fopen(path, "ae");
+    if (file == NULL)
+        abort();
+    fputc('x', file);
+    char *starts = memory_format("starts=%ld", ftell(file));
+    fclose(file);
+    add_setting(starts);
+    free(starts);
+    free(path);
+}
+
+void fake_main(int argc, char **argv) {
+    const struct sigaction stop = {.sa_handler = note_stop};
+    char *error = NULL;
+    sigset_t blocked;
+    unsigned port;
+    if (argc < 5 || strcmp(argv[1], "fake") != 0)
+        return;
+    settings = cJSON_CreateObject();
+    cJSON *script = file_read_json(argv[3], &error);
+    count_start(argv[4]);
+    for (int i = 5; i < argc; i++)
+        add_setting(argv[i]);
+    const cJSON *reaction;
+    cJSON_ArrayForEach(reaction, script) {
+        const char *when = cJSON_GetStringValue(cJSON_GetObjectItem(reaction, "when"));
+        if (when != NULL && strcmp(when, "stop") == 0)
+            sigaction(SIGTERM, &stop, NULL);
+    }
+    sigemptyset(&blocked);
+    sigaddset(&blocked, SIGTERM);
+    sigprocmask(SIG_BLOCK, &blocked, &unblocked);
+    serve(listen_at(argv[2], &port), script);
 }

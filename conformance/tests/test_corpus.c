@@ -49,38 +49,8 @@ static const char *text_of(const cJSON *object, const char *name) {
     return cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(object, name));
 }
 
-/* Reactions that most scripts begin with, by name. */
-static cJSON *expand_script(const cJSON *script) {
-    static const struct {
-        const char *name;
-        const char *reaction;
-    } known[] = {
-        {"greets", "{\"when\":\"connect\",\"always\":true,\"do\":[{\"text\":\"welcome\"}]}"},
-        {"opens",
-         "{\"when\":{\"type\":\"open\"},\"always\":true,\"do\":[{\"text\":\"{\\\"type\\\":"
-         "\\\"opened\\\",\\\"req\\\":$req,\\\"doc\\\":$doc,\\\"count\\\":0,\\\"digest\\\":"
-         "\\\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\\\",\\\"cursor\\\":\\\"c0\\\"}\"}]}"},
-        {"stores",
-         "{\"when\":{\"type\":\"push\"},\"always\":true,\"do\":[{\"text\":\"{\\\"type\\\":"
-         "\\\"pushed\\\",\\\"req\\\":$req,\\\"doc\\\":$doc,\\\"duplicates\\\":[],"
-         "\\\"rejected\\\":[]}\"}]}"},
-    };
-    cJSON *out = cJSON_CreateArray();
-    const cJSON *item;
-    cJSON_ArrayForEach(item, script) {
-        cJSON *reaction = cJSON_IsString(item) ? NULL : cJSON_Duplicate(item, true);
-        for (size_t i = 0; cJSON_IsString(item) && i < sizeof known / sizeof *known; i++)
-            if (strcmp(known[i].name, item->valuestring) == 0)
-                reaction = cJSON_Parse(known[i].reaction);
-        ck_assert_ptr_nonnull(reaction);
-        cJSON_AddItemToArray(out, reaction);
-    }
-    return out;
-}
-
 static struct verdict play(const struct scenario *scenario, const cJSON *item) {
-    cJSON *script = expand_script(cJSON_GetObjectItem(item, "server"));
-    struct fake fake = fake_start(script);
+    struct fake fake = fake_start(cJSON_GetObjectItem(item, "server"));
     char *error = NULL;
     char *url = memory_format("ws://127.0.0.1:%u/", fake.port);
     const struct target_options target_options = {.url = url};
@@ -95,7 +65,6 @@ static struct verdict play(const struct scenario *scenario, const cJSON *item) {
     struct verdict verdict = run_scenario(scenario, &options);
     target_free(target);
     fake_stop(&fake);
-    cJSON_Delete(script);
     free(url);
     return verdict;
 }

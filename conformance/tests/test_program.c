@@ -7,6 +7,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -188,6 +189,85 @@ START_TEST(interrupted) {
 }
 END_TEST
 
+/* ---- A server that dies ---------------------------------------------------------------------- */
+
+static char *self; /* this program, which is a scripted server as well */
+
+static void write_file(const char *folder, const char *name, const char *text) {
+    char *path = memory_format("%s/%s", folder, name);
+    FILE *file = fopen(path, "we");
+    ck_assert_ptr_nonnull(file);
+    fputs(text, file);
+    ck_assert_int_eq(fclose(file), 0);
+    free(path);
+}
+
+/* Scenarios that take a while, and after so many of them one that sends what the server does not
+ * survive. */
+static char *make_scenarios(unsigned before, unsigned after, const char *last_step) {
+    static const char format[] =
+        "{\"title\": \"A scenario of this test\", \"why\": \"To see whose fault it is\","
+        " \"requirements\": [\"ASP-LIST-1\"], \"profile\": \"core\", \"steps\": ["
+        "{\"connect\": \"a\"}, {\"lives\": \"a\", \"for_ms\": 50}, %s]}";
+    char *error = NULL;
+    char *folder = folder_make_temporary(NULL, &error);
+    char *family = memory_format("%s/some", folder);
+    ck_assert_int_eq(mkdir(family, 0700), 0);
+    for (unsigned i = 0; i <= before + after; i++) {
+        const char *step = i == before ? last_step : "{\"ping\": \"a\"}";
+        char *name = memory_format("s%02u.json", i);
+        char *text = memory_format(format, step);
+        write_file(family, name, text);
+        free(name);
+        free(text);
+    }
+    free(family);
+    return folder;
+}
+
+static void expect_dying(const char *reaction, const char *last_step, const char *jobs, int status,
+                         const char *says) {
+    char *folder = make_scenarios(5, 6, last_step);
+    char *script = memory_format("[%s, \"greets\", \"answers\"]", reaction);
+    char *command = memory_format("%s fake {port} %s/script {dir}", self, folder);
+    write_file(folder, "script", script);
+    expect((char *[]){"athena-conform", "server", "--exec", command, "--scenarios", folder,
+                      "--jobs", (char *)jobs, "some/*", NULL},
+           status, says);
+    folder_remove(folder);
+    free(command);
+    free(script);
+    free(folder);
+}
+
+START_TEST(one_scenario_kills_the_server) {
+    static const char die[] = "{\"send\": {\"type\": \"die\", \"req\": 1}, \"on\": \"a\"}, "
+                              "{\"expect\": {\"req\": 1}, \"on\": \"a\"}";
+    static const char aborts[] = "{\"when\": {\"type\": \"die\"}, \"do\": [{\"abort\": true}]}";
+    for (const char *const *jobs = (const char *[]){"1", "3", "16", NULL}; *jobs != NULL; jobs++) {
+        expect_dying(aborts, die, *jobs, 1, "FAIL        some/s05 ");
+        expect_dying(aborts, die, *jobs, 1, "signal 6 (Aborted)");
+        expect_dying(aborts, die, *jobs, 1, "11 passed, 1 failed, ");
+    }
+}
+END_TEST
+
+START_TEST(a_scenario_leaves_the_server_dead) {
+    static const char die[] = "{\"ping\": \"a\"}, {\"send\": {\"type\": \"die\", \"req\": 1}, "
+                              "\"on\": \"a\"}";
+    static const char aborts[] = "{\"when\": {\"type\": \"die\"}, \"do\": [{\"abort\": true}]}";
+    expect_dying(aborts, die, "16", 1, "11 passed, 1 failed, ");
+}
+END_TEST
+
+START_TEST(dies_at_the_first_request) {
+    static const char aborts[] = "{\"when\": {\"type\": \"push\"}, \"do\": [{\"abort\": true}]}";
+    expect_dying(aborts, "{\"ping\": \"a\"}", "4", 1, "FAIL        harness/liveness");
+    expect_dying(aborts, "{\"ping\": \"a\"}", "4", 1, "the server ended with signal 6 (Aborted)");
+    expect_dying(aborts, "{\"ping\": \"a\"}", "4", 1, "0 passed, 1 failed, 12 not run");
+}
+END_TEST
+
 START_TEST(wrong_usage) {
     expect((char *[]){"athena-conform", NULL}, 2, "usage");
     expect((char *[]){"athena-conform", "sever", NULL}, 2, "usage");
@@ -258,7 +338,9 @@ START_TEST(lists_and_helps) {
 }
 END_TEST
 
-int main(void) {
+int main(int argc, char **argv) {
+    fake_main(argc, argv);
+    self = realpath(argv[0], NULL);
     Suite *suite = suite_create("program");
     support_add(suite, "storm usage", wrong_usage_of_storms);
     support_add(suite, "storm", storm_without_a_server);
@@ -272,7 +354,12 @@ int main(void) {
     support_add(suite, "falls silent", greets_and_falls_silent);
     support_add(suite, "command ends", server_command_that_ends);
     support_add(suite, "interrupt", interrupted);
+    support_add(suite, "dies", one_scenario_kills_the_server);
+    support_add(suite, "dies later", a_scenario_leaves_the_server_dead);
+    support_add(suite, "dies early", dies_at_the_first_request);
     support_add(suite, "usage", wrong_usage);
     support_add(suite, "list", lists_and_helps);
-    return support_main(suite);
+    int status = support_main(suite);
+    free(self);
+    return status;
 }

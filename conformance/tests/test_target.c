@@ -13,7 +13,6 @@
 #include "conformance/tests/support_main.h"
 
 #include <arpa/inet.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -79,7 +78,7 @@ static int serve(const char *mode, const char *port, const char *folder) {
 
 /* ---- The tests ------------------------------------------------------------------------------- */
 
-enum { LONG_MS = 10000, SHORT_MS = 150, LOOK_AGAIN_MS = 10 };
+enum { LONG_MS = 10000, SHORT_MS = 150 };
 
 static char *self;
 
@@ -114,17 +113,6 @@ static void end(struct fixture *fixture) {
     free(fixture->error);
 }
 
-/* Waits for its end, as a run does. */
-static char *await_death(struct target *target, int ms) {
-    int64_t until = deadline(ms);
-    char *death = NULL;
-    while ((death = target_describe_death(target)) == NULL && clock_left_ms(until) > 0) {
-        struct pollfd fd = {.fd = target_fd(target), .events = POLLIN};
-        poll(&fd, 1, LOOK_AGAIN_MS);
-    }
-    return death;
-}
-
 static void start(struct fixture *fixture) {
     ck_assert_msg(target_start(fixture->target, deadline(LONG_MS), &fixture->error), "%s",
                   fixture->error);
@@ -137,7 +125,7 @@ START_TEST(starts_and_stops) {
     start(&fixture);
     ck_assert_ptr_null(target_describe_death(fixture.target));
     ck_assert(target_terminate(fixture.target));
-    char *death = await_death(fixture.target, LONG_MS);
+    char *death = target_await_death(fixture.target, deadline(LONG_MS));
     ck_assert_str_eq(death, "exit status 0");
     ck_assert(!target_accepts(fixture.target));
     ck_assert(!target_terminate(fixture.target));
@@ -172,7 +160,7 @@ START_TEST(tells_a_sour_end) {
     begin(&fixture, "sour");
     start(&fixture);
     ck_assert(target_terminate(fixture.target));
-    char *death = await_death(fixture.target, LONG_MS);
+    char *death = target_await_death(fixture.target, deadline(LONG_MS));
     ck_assert_str_eq(death, "exit status 3");
     free(death);
     end(&fixture);
@@ -184,7 +172,7 @@ START_TEST(survives_a_deaf_server) {
     begin(&fixture, "deaf");
     start(&fixture);
     ck_assert(target_terminate(fixture.target));
-    ck_assert_ptr_null(await_death(fixture.target, SHORT_MS));
+    ck_assert_ptr_null(target_await_death(fixture.target, deadline(SHORT_MS)));
     end(&fixture); /* kills it */
 }
 END_TEST
@@ -233,7 +221,7 @@ static void expect_end(const char *before, const char *mode, const char *after, 
     begin_within(&fixture, before, mode, after);
     start(&fixture);
     ck_assert(target_terminate(fixture.target));
-    char *death = await_death(fixture.target, LONG_MS);
+    char *death = target_await_death(fixture.target, deadline(LONG_MS));
     ck_assert_msg(death != NULL && strcmp(death, says) == 0, "%s %s: %s", fixture.command, says,
                   death);
     ck_assert(!target_accepts(fixture.target));
