@@ -8,7 +8,7 @@ import { Driver } from './driver.mjs'
 import { authorityOf } from './lib/authority.mjs'
 import { newSecret, secretFromText } from './lib/keys.mjs'
 import { encode } from './lib/base64url.mjs'
-import { replaceFile } from './node/logfile.mjs'
+import { lossOf, replaceFile } from './node/logfile.mjs'
 import { parseOptions } from './node/options.mjs'
 import { NodeWebSocket } from './node/websocket.mjs'
 import { FileStorage } from './storage-file.mjs'
@@ -69,9 +69,11 @@ async function automergeCheck() {
 async function watch(folder, { url, key, offline, 'patience-ms': patience, 'token-file': tokenFile, automerge }) {
   const times = patienceOf(patience)
   const { secret, url: usual } = joined(folder, { url, key })
+  const storage = new FileStorage(folder)
+  if (storage.droppedBytes > 0) console.error(lossOf(storage.droppedBytes))
   const driver = new Driver((line) => process.stdout.write(`${JSON.stringify(line)}\n`))
   const replica = await Replica.open({
-    storage: new FileStorage(folder),
+    storage,
     secret: secretFromText(secret),
     WebSocket: NodeWebSocket,
     url: url ?? usual,

@@ -2,6 +2,7 @@
 // The server as a program: options, the first line, and the signals.
 import { readFileSync } from 'node:fs'
 import { isAuthority } from './lib/authority.mjs'
+import { lossOf } from './node/logfile.mjs'
 import { parseOptions } from './node/options.mjs'
 import { DEFAULTS, isLoopback, startServer } from './server/server.mjs'
 
@@ -97,7 +98,7 @@ async function main() {
   process.on('SIGINT', stop)
   starting = startServer(wanted)
   const server = await starting
-  if (server.store.droppedBytes > 0) console.error(`dropped ${server.store.droppedBytes} bytes of a write that was never finished`)
+  if (server.store.droppedBytes > 0) console.error(lossOf(server.store.droppedBytes))
   console.log(`listening on ${server.url}`)
 }
 

@@ -24,6 +24,11 @@ export class FileStorage {
     }
   }
 
+  /** How many bytes at the end of the file were no whole record, and are gone. */
+  get droppedBytes() {
+    return this.#file.dropped
+  }
+
   load() {
     return this.#records.splice(0)
   }

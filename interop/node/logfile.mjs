@@ -1,20 +1,27 @@
-// An append-only file of records. A record counts once it is whole; what a crash left half written
-// at the end is cut off at the next start, and damage anywhere else is refused.
+// An append-only file of records. A record counts once it is whole. What a crash left half written at
+// the end is cut off at the next start, and so is damage of the last record, which looks the same: who
+// opens the file learns of both by `dropped`. Damage anywhere else is refused.
 //
-//   file   = "athena-log 1\n" (13) ‖ key (16, random) ‖ record*
-//   record = "\xa7REC" (4) ‖ length (4, little-endian) ‖ check (8) ‖ payload
+//   file   = head ‖ record*
+//   head   = "athena-log 2\n" (13) ‖ key (16, random) ‖ first 8 bytes of SHA-256(all before)
+//   record = mark (8) ‖ length (4, little-endian) ‖ check (8) ‖ payload
+//   mark   = first 8 bytes of SHA-256(key ‖ "mark")
 //   check  = first 8 bytes of SHA-256(key ‖ offset of the record (8) ‖ payload)
 //
-// The key keeps a client from pushing bytes that look like a record to the search below.
+// Nobody but the file knows its key, and so its mark: no client can push it. Where a mark stands a
+// record was begun, and one is begun only when those before it are on the disk.
 import { createHash, randomBytes } from 'node:crypto'
 import { dirname } from 'node:path'
 import * as fs from 'node:fs'
 
-const MAGIC = Buffer.from('athena-log 1\n')
-const MARK = Buffer.from([0xa7, 0x52, 0x45, 0x43])
-const START = MAGIC.length + 16
-const HEADER = 16
+const MAGIC = Buffer.from('athena-log 2\n')
+const KEY = 16
+const SHORT = 8 // bytes of a hash
+const START = MAGIC.length + KEY + SHORT
+const HEADER = SHORT + 4 + SHORT
 const CHUNK = 1 << 20
+
+const shortHash = (...parts) => parts.reduce((hash, part) => hash.update(part), createHash('sha256')).digest().subarray(0, SHORT)
 
 export class DamagedLog extends Error {
   constructor(path, what) {
@@ -27,17 +34,22 @@ export class LogFile {
   #fd
   #path
   #key
+  #mark
   #end = START
 
-  /** Opens or makes the file; `onRecord(payload, offset of the payload)` is called for each record. */
+  /**
+   * Opens or makes the file; `onRecord(payload, offset of the payload)` is called for each record.
+   * `dropped` tells how many bytes were cut off at its end.
+   */
   constructor(path, onRecord) {
     this.#path = path
-    this.#fd = fs.openSync(path, fs.constants.O_RDWR | fs.constants.O_CREAT, 0o600)
+    if (!fs.existsSync(path)) replaceFile(path, newHead())
+    this.#fd = fs.openSync(path, 'r+')
     try {
-      this.#begin()
-      const torn = this.#replay(onRecord)
-      if (torn > 0) fs.ftruncateSync(this.#fd, this.#end)
-      this.dropped = torn
+      this.#key = this.#keyOfHead()
+      this.#mark = shortHash(this.#key, 'mark')
+      this.dropped = this.#replay(onRecord)
+      if (this.dropped > 0) fs.ftruncateSync(this.#fd, this.#end)
       fs.fsyncSync(this.#fd)
     } catch (error) {
       fs.closeSync(this.#fd)
@@ -74,33 +86,24 @@ export class LogFile {
     fs.closeSync(this.#fd)
   }
 
-  #begin() {
-    const size = fs.fstatSync(this.#fd).size
-    if (size < START && MAGIC.subarray(0, size).equals(this.read(0, Math.min(size, MAGIC.length)).subarray(0, size))) return this.#create()
-    if (!this.read(0, MAGIC.length).equals(MAGIC)) throw new DamagedLog(this.#path, 'not a log of this server')
-    this.#key = this.read(MAGIC.length, 16)
-  }
-
-  #create() {
-    this.#key = randomBytes(16)
-    fs.ftruncateSync(this.#fd, 0)
-    fs.writeSync(this.#fd, Buffer.concat([MAGIC, this.#key]), 0, START, 0)
-    fs.fsyncSync(this.#fd)
-    syncFolder(dirname(this.#path))
+  #keyOfHead() {
+    const head = Buffer.alloc(START)
+    const whole = readAt(this.#fd, head, 0) === START
+    const [magic, key, check] = [head.subarray(0, MAGIC.length), head.subarray(MAGIC.length, -SHORT), head.subarray(-SHORT)]
+    if (whole && magic.equals(MAGIC) && check.equals(shortHash(magic, key))) return key
+    throw new DamagedLog(this.#path, `no log of this program, or one whose first ${START} bytes are damaged`)
   }
 
   #header(payload, offset) {
-    const header = Buffer.alloc(HEADER)
-    MARK.copy(header)
-    header.writeUInt32LE(payload.length, 4)
-    this.#check(payload, offset).copy(header, 8)
-    return header
+    const length = Buffer.alloc(4)
+    length.writeUInt32LE(payload.length)
+    return Buffer.concat([this.#mark, length, this.#check(payload, offset)])
   }
 
   #check(payload, offset) {
     const at = Buffer.alloc(8)
     at.writeBigUInt64LE(BigInt(offset))
-    return createHash('sha256').update(this.#key).update(at).update(payload).digest().subarray(0, 8)
+    return shortHash(this.#key, at, payload)
   }
 
   // Returns how many bytes at the end belong to a record that was never finished.
@@ -112,30 +115,36 @@ export class LogFile {
       onRecord(payload, this.#end + HEADER)
       this.#end += HEADER + payload.length
     }
-    const later = this.#search(this.#end + 1, size)
-    if (later !== null) throw new DamagedLog(this.#path, `the record at ${this.#end} is damaged, but the one at ${later} is whole`)
+    const later = this.#nextMark(this.#end + 1, size)
+    if (later !== null) throw new DamagedLog(this.#path, `the record at ${this.#end} is damaged: it is not the last, another one begins at ${later}`)
     return size - this.#end
   }
 
   #record(offset, size) {
     if (offset + HEADER > size) return null
     const header = this.read(offset, HEADER)
-    const length = header.readUInt32LE(4)
-    if (!header.subarray(0, 4).equals(MARK) || offset + HEADER + length > size) return null
+    const length = header.readUInt32LE(SHORT)
+    if (!header.subarray(0, SHORT).equals(this.#mark) || offset + HEADER + length > size) return null
     const payload = this.read(offset + HEADER, length)
-    return this.#check(payload, offset).equals(header.subarray(8)) ? payload : null
+    return this.#check(payload, offset).equals(header.subarray(-SHORT)) ? payload : null
   }
 
-  #search(from, size) {
+  #nextMark(from, size) {
     for (let at = from; at < size; at += CHUNK) {
-      const bytes = this.read(at, Math.min(CHUNK + MARK.length - 1, size - at))
-      for (let i = bytes.indexOf(MARK); i >= 0 && i < CHUNK; i = bytes.indexOf(MARK, i + 1)) {
-        if (this.#record(at + i, size) !== null) return at + i
-      }
+      const found = this.read(at, Math.min(CHUNK + SHORT - 1, size - at)).indexOf(this.#mark)
+      if (found >= 0) return at + found
     }
     return null
   }
 }
+
+function newHead() {
+  const start = Buffer.concat([MAGIC, randomBytes(KEY)])
+  return Buffer.concat([start, shortHash(start)])
+}
+
+/** What people are to be told of bytes that a log has lost at its end. */
+export const lossOf = (dropped) => `dropped ${dropped} bytes at the end of the log: a write that was never finished, or damage`
 
 async function writeAll(fd, bytes, position) {
   for (let at = 0; at < bytes.length;) {
@@ -155,11 +164,11 @@ function readAt(fd, bytes, offset) {
   return at
 }
 
-/** Writes a small file of secrets whole or not at all, durably. */
-export function replaceFile(path, text) {
+/** Writes a small file, of secrets perhaps, whole or not at all, durably. */
+export function replaceFile(path, content) {
   const fd = fs.openSync(`${path}.new`, 'w', 0o600)
   try {
-    fs.writeFileSync(fd, text)
+    fs.writeFileSync(fd, content)
     fs.fsyncSync(fd)
   } finally {
     fs.closeSync(fd)

@@ -1,7 +1,7 @@
 // What the conformance suite cannot see of this server: its files, its limits in time, its options.
 import test from 'node:test'
 import assert from 'node:assert/strict'
-import { appendFileSync, cpSync, openSync, closeSync, readdirSync, statSync, truncateSync, writeSync, writeFileSync } from 'node:fs'
+import { appendFileSync, cpSync, openSync, closeSync, readdirSync, statSync, truncateSync, writeSync } from 'node:fs'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import WebSocket from 'ws'
@@ -51,10 +51,8 @@ test('damage before the end is refused, not cut off', async (t) => {
   const fd = openSync(log, 'r+')
   writeSync(fd, 'damaged', 100)
   closeSync(fd)
-  await assert.rejects(startServer({ data }), { name: 'DamagedLog', message: /the record at 29 is damaged, but the one at \d+ is whole/ })
+  await assert.rejects(startServer({ data }), { name: 'DamagedLog', message: /the record at 37 is damaged: it is not the last/ })
   assert.equal(statSync(log).size, size)
-  writeFileSync(log, 'something else entirely, long enough to be a log')
-  await assert.rejects(startServer({ data }), { name: 'DamagedLog', message: /not a log of this server/ })
 })
 
 test('two processes never use one folder; a dead one does not keep the next out', async (t) => {
