@@ -17,7 +17,7 @@ export class FileStorage {
     mkdirSync(folder, { recursive: true, mode: 0o700 })
     this.#unlock = lockFolder(folder)
     try {
-      this.#file = new LogFile(join(folder, 'replica.log'), (payload) => this.#records.push(...JSON.parse(payload)))
+      this.#file = new LogFile(join(folder, 'replica.log'), (payload) => this.#replay(JSON.parse(payload)))
     } catch (error) {
       this.#unlock()
       throw error
@@ -44,6 +44,11 @@ export class FileStorage {
     await this.#writing
     this.#file.close()
     this.#unlock()
+  }
+
+  // One by one: as many records as one `add` may bring are too many for the arguments of a call.
+  #replay(records) {
+    for (const record of records) this.#records.push(record)
   }
 
   async #work() {

@@ -116,20 +116,17 @@ export class Sync {
   }
 
   async #get(ids) {
-    const all = { records: [], known: [], conflicts: [], gap: false }
+    const parts = []
     for (let rest = ids; rest.length > 0;) {
       const { batch, message } = this.#link.limits
       const most = Math.max(1, Math.min(batch, Math.floor((message - SPARE) / ID_SIZE)))
       const { changes, missing } = await this.#link.request({ type: 'get', ids: rest.slice(0, most) })
       for (const id of missing) this.#report('missing', 'the server lists this change and does not have it', id)
-      const received = this.#receive(changes)
-      all.records.push(...received.records)
-      all.known.push(...received.known)
-      all.conflicts.push(...received.conflicts)
-      all.gap ||= missing.length > 0
+      parts.push({ ...this.#receive(changes), gap: missing.length > 0 })
       rest = rest.slice(changes.length + missing.length)
     }
-    return all
+    const all = (name) => parts.flatMap((part) => part[name])
+    return { records: all('records'), known: all('known'), conflicts: all('conflicts'), gap: parts.some(({ gap }) => gap) }
   }
 
   /** Judges received changes in the order of ASP-CLI-23 to 27; a refused envelope gives way (ASP-CLI-47). */

@@ -248,6 +248,21 @@ test('a listed change that is missing is reported and not counted, and no cursor
   assert.deepEqual(listings.map(({ data, after }) => [data, after]), [[false, undefined], [true, undefined]])
 })
 
+test('a server with huge limits may answer with more changes than a call takes arguments', { timeout: 120000 }, async (t) => {
+  const ids = Array.from({ length: 150000 }, () => newChangeId('aa'))
+  const special = {
+    open: () => ({ type: 'opened', count: ids.length, digest: digestText(1n), cursor: 'c' }),
+    list: (request) => (request.data ? undefined : { type: 'listed', ids, cursor: 'c', more: false }),
+    get: () => ({ type: 'got', changes: ids.map((id) => ({ id, data: 'AA' })), missing: [] })
+  }
+  const server = await scripted(t, { limits: { ...LIMITS, batch: ids.length, message: 1 << 26 }, answer: usual(special) })
+  const anna = await replica(t, { url: server.url })
+  await anna.add(one)
+  anna.connect()
+  await anna.synced()
+  assert.equal(anna.state().quarantined, ids.length)
+})
+
 test('a digest that never fits is reported once a connection, and the replica works on', async (t) => {
   const server = await scripted(t, { answer: usual({ open: () => ({ type: 'opened', count: 3, digest: digestText(9n), cursor: 'c' }) }) })
   const anna = await replica(t, { url: server.url })

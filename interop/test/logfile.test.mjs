@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { cli, watch } from './client-kit.mjs'
 import { folder, spawnServer } from './server-kit.mjs'
 import { LogFile } from '../node/logfile.mjs'
+import { FileStorage } from '../storage-file.mjs'
 
 const HEAD = 37
 const WORDS = ['one', 'two', 'three']
@@ -102,4 +103,14 @@ test('server and client refuse a damaged head, and say what they had to cut off'
     assert.match(again.err ?? again.errors(), /^dropped 4 bytes at the end of the log/)
     assert.equal(statSync(log).size, bytes.length)
   }
+})
+
+test('as many changes as one call may bring can be loaded again', async (t) => {
+  const data = folder(t)
+  const storage = new FileStorage(data)
+  await storage.append(Array.from({ length: 200000 }, (_, i) => ({ i })))
+  await storage.close()
+  const again = new FileStorage(data)
+  assert.equal(again.load().length, 200000)
+  await again.close()
 })
