@@ -41,6 +41,7 @@ struct peer {
     struct connection *connection;
     struct peer *next;
     struct peer **previous;
+    bool has_spoken;     /* bytes have come, behind the TLS handshake */
     bool is_paused;      /* reading from the socket */
     bool is_half_closed; /* FIN was sent */
 };
@@ -159,8 +160,17 @@ static void adjust_reading(struct peer *peer) {
     lws_rx_flow_control(peer->wsi, !pauses);
 }
 
+/* The end of a TLS handshake sets a timer that no raw socket ever clears: it would cut the
+ * connection in its midst. Whoever has come so far has the deadlines of its connection. */
+static void clear_lws_timer(struct peer *peer) {
+    if (!peer->has_spoken)
+        lws_set_timeout(peer->wsi, NO_PENDING_TIMEOUT, 0);
+    peer->has_spoken = true;
+}
+
 static void receive(struct peer *peer, const uint8_t *bytes, size_t len) {
     struct server *server = peer->server;
+    clear_lws_timer(peer);
     server->metrics.bytes_received += len;
     connection_receive(peer->connection, bytes, len, now_ms());
     adjust_reading(peer);
@@ -357,7 +367,7 @@ static void log_lws(int level, const char *line) {
              (int)strcspn(line, "\n"), line);
 }
 
-static bool create_context(struct server *server) {
+static bool create_context(struct server *server, const struct options *options) {
     server->loop = ev_loop_new(EVFLAG_AUTO);
     void *loops[] = {server->loop};
     struct lws_context_creation_info info = {
@@ -366,6 +376,7 @@ static bool create_context(struct server *server) {
         .foreign_loops = loops,
         .user = server,
         .pt_serv_buf_size = CHUNK_BYTES,
+        .timeout_secs = (unsigned)(options->open_within_ms / 1000 + 1), /* not before ours */
     };
     lws_set_log_level(LLL_ERR | LLL_WARN, log_lws);
     server->context = server->loop ? lws_create_context(&info) : NULL;
@@ -436,7 +447,8 @@ static bool check_options(struct server *server, const struct options *options) 
 
 static bool start(struct server *server, const struct options *options) {
     fill_host(server, options);
-    if (!raise_descriptors(server) || !create_context(server) || !open_store(server, options) ||
+    if (!raise_descriptors(server) || !create_context(server, options) ||
+        !open_store(server, options) ||
         !listeners_open(&server->listeners, server->context, server->loop, options))
         return false;
     install_signals(server);

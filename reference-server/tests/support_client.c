@@ -240,6 +240,15 @@ void client_expect(struct client *client, enum athena_type type, struct athena_m
                   (int)message->text.len, message->text.at ? message->text.at : "");
 }
 
+void client_expect_ping(struct client *client) {
+    uint8_t opcode;
+    struct athena_text_view payload;
+    ck_assert_msg(read_frame(client, &opcode, &payload), "the connection was cut");
+    ck_assert_uint_eq(opcode, OPCODE_PING);
+    ck_assert_uint_eq(payload.len, 0);
+    client_send_bytes(client, "\x8A\x80\0\0\0\0", 6);
+}
+
 /* ---- Documents ---- */
 
 struct athena_message client_request(struct client *client, enum athena_type type,

@@ -41,6 +41,9 @@ bool client_receive(struct client *client, struct athena_message *message);
 /* The next message, which has to be of this type. */
 void client_expect(struct client *client, enum athena_type type, struct athena_message *message);
 
+/* Waits for a ping, before any message, and answers it. */
+void client_expect_ping(struct client *client);
+
 /* A request of this type about the document of these keys, with the next `req`. */
 struct athena_message client_request(struct client *client, enum athena_type type,
                                      const struct athena_keys *keys);

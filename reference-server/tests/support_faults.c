@@ -29,8 +29,7 @@ void faulty_map(void) {
     faults = mmap(NULL, sizeof *faults, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     ck_assert_ptr_ne(faults, MAP_FAILED);
     close(fd);
-    snprintf(preload, sizeof preload, "LD_PRELOAD=%s/faults.so",
-             build ? build : "build");
+    snprintf(preload, sizeof preload, "LD_PRELOAD=%s/faults.so", build ? build : "build");
     snprintf(variable, sizeof variable, "%s=%s", FAULTS_VARIABLE, path);
     support_keys(&faulty_keys, 1);
 }

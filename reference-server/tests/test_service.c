@@ -43,18 +43,25 @@ static void make_certificate(const char *cert_path, const char *key_path, char *
     EVP_PKEY_free(key);
 }
 
-START_TEST(speaks_tls) {
+/* A server with a certificate of its own and one more option. */
+static void start_tls_server(struct server *server, const char *option, const char *value) {
     char cert[SUPPORT_PATH_MAX];
     char key[SUPPORT_PATH_MAX];
+    support_path(cert, support_folder, "cert.pem");
+    support_path(key, support_folder, "key.pem");
+    make_certificate(cert, key, NULL);
+    server_start(server,
+                 (const char *const[]){"--tls-cert", cert, "--tls-key", key, option, value, NULL},
+                 NULL);
+}
+
+START_TEST(speaks_tls) {
     struct server server;
     struct client client;
     struct athena_keys keys;
     struct athena_buf page = {0};
-    support_path(cert, support_folder, "cert.pem");
-    support_path(key, support_folder, "key.pem");
     support_keys(&keys, 1);
-    make_certificate(cert, key, NULL);
-    server_start(&server, (const char *const[]){"--tls-cert", cert, "--tls-key", key, NULL}, NULL);
+    start_tls_server(&server, NULL, NULL);
     ck_assert_int_eq(strncmp(server.url, "wss://127.0.0.1:", 16), 0);
     client_join(&client, server.url);
     ck_assert_int_ge(SSL_version(client.ssl), TLS1_2_VERSION); /* [ASP-WS-42] */
@@ -64,6 +71,43 @@ START_TEST(speaks_tls) {
     client_get(server.url, "/healthz", "", &page);
     ck_assert_ptr_nonnull(strstr(page.at, "\r\n\r\nok\n"));
     athena_buf_fini(&page);
+    server_stop(&server);
+}
+END_TEST
+
+/* [ASP-WS-32]: longer than the 5 s after which libwebsockets by itself gives a TLS connection up
+ * that has not become one of its own protocols. */
+START_TEST(keeps_tls_connections) {
+    struct server server;
+    struct client client;
+    struct athena_keys keys;
+    support_keys(&keys, 1);
+    start_tls_server(&server, "--idle-ms", "6000");
+    client_join(&client, server.url);
+    client_open(&client, &keys, NULL);
+    client_expect_ping(&client);
+    client_store(&client, &keys, 1, 10);
+    client_close(&client);
+    server_stop(&server);
+}
+END_TEST
+
+/* [ASP-ABUSE-9]: before the TLS handshake, in the middle of it, and behind it. */
+START_TEST(ends_stalled_tls) {
+    struct server server;
+    struct client client;
+    char plain[256];
+    start_tls_server(&server, "--open-within-ms", "200");
+    snprintf(plain, sizeof plain, "ws%s", server.url + strlen("wss"));
+    for (size_t len = 0; len <= 5; len += 5) {
+        client_connect(&client, plain);
+        client_send_bytes(&client, "\x16\x03\x01\x02\x00", len);
+        ck_assert_str_eq(client_read_all(&client), "");
+        client_close(&client);
+    }
+    client_connect(&client, server.url);
+    ck_assert_str_eq(client_read_all(&client), "");
+    client_close(&client);
     server_stop(&server);
 }
 END_TEST
@@ -419,6 +463,8 @@ END_TEST
 int main(void) {
     Suite *suite = suite_create("service");
     support_add(suite, "tls", speaks_tls);
+    support_add(suite, "tls for long", keeps_tls_connections);
+    support_add(suite, "stalled tls", ends_stalled_tls);
     support_add(suite, "tls files", refuses_unusable_tls_files);
     support_add(suite, "pages", answers_pages);
     support_add(suite, "metrics", counts_for_prometheus);
