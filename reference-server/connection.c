@@ -11,6 +11,7 @@ enum {
     MASK_BYTES = 4,
     CLOSE_PROTOCOL = 1002,
     CLOSE_UNSUPPORTED = 1003,
+    CLOSE_TOO_BIG = 1009,
 };
 
 enum state { HEAD, OPEN, CLOSING, LINGER, DONE };
@@ -24,6 +25,7 @@ struct connection {
     uint64_t deadline_ms;    /* of HEAD, CLOSING and LINGER */
     struct athena_buf input; /* the head so far; later what a pause left over */
     size_t input_used;
+    struct athena_buf message; /* what has come of the message under way */
     struct athena_buf backlog; /* messages wslay had read before a pause: length, then text */
     size_t backlog_used;
     struct athena_buf control; /* answers, pings, pongs, Close frames */
@@ -32,6 +34,7 @@ struct connection {
     size_t frame_sent;
     wslay_event_context_ptr websocket; /* NULL while there is nothing for it to do */
     uint64_t partial_bytes;            /* of a frame that wslay has begun to read */
+    bool is_in_control;                /* that frame is a control frame */
     bool is_in_message;                /* more frames of it are to come */
     bool has_cut_close;                /* the peer's Close frame has half a code */
     struct session *session;
@@ -59,6 +62,7 @@ void connection_free(struct connection *c) {
         wslay_event_context_free(c->websocket);
     frame_unref(c->frame);
     athena_buf_fini(&c->input);
+    athena_buf_fini(&c->message);
     athena_buf_fini(&c->backlog);
     athena_buf_fini(&c->control);
     free(c);
@@ -86,6 +90,11 @@ static ssize_t give_input(wslay_event_context_ptr ctx, uint8_t *out, size_t room
     return (ssize_t)len;
 }
 
+static void refuse(struct connection *c, uint16_t code) {
+    wslay_event_shutdown_read(c->websocket);
+    wslay_event_queue_close(c->websocket, code, NULL, 0);
+}
+
 /* All of the frame is taken off at its start; what is still to come leaves the sum wrapped around.
  */
 static void on_frame(wslay_event_context_ptr ctx,
@@ -95,8 +104,26 @@ static void on_frame(wslay_event_context_ptr ctx,
     uint64_t len = frame->payload_length;
     size_t len_bytes = len < 126 ? 0 : len <= UINT16_MAX ? 2 : 8;
     c->partial_bytes -= 2 + len_bytes + MASK_BYTES + len;
-    if (!wslay_is_ctrl_frame(frame->opcode))
-        c->is_in_message = !frame->fin;
+    c->is_in_control = wslay_is_ctrl_frame(frame->opcode);
+    if (c->is_in_control)
+        return;
+    c->is_in_message = !frame->fin;
+    if (frame->opcode == WSLAY_BINARY_FRAME)
+        refuse(c, CLOSE_UNSUPPORTED); /* [ASP-WS-22] */
+    else if (c->message.len + len > session_message_bytes_max(c->session))
+        refuse(c, CLOSE_TOO_BIG); /* [ASP-WS-23] */
+}
+
+/* wslay would keep two allocations a frame, and join them in a third: of one-byte fragments they
+ * are a hundred times the message [ASP-FLOW-1]. */
+static void on_chunk(wslay_event_context_ptr ctx,
+                     const struct wslay_event_on_frame_recv_chunk_arg *chunk, void *user) {
+    struct connection *c = user;
+    if (c->is_in_control || !wslay_event_get_read_enabled(ctx))
+        return;
+    athena_buf_append(&c->message, chunk->data, chunk->data_length);
+    if (c->message.failed)
+        c->state = DONE;
 }
 
 static ssize_t take_control(wslay_event_context_ptr ctx, const uint8_t *bytes, size_t len,
@@ -110,16 +137,10 @@ static ssize_t take_control(wslay_event_context_ptr ctx, const uint8_t *bytes, s
     return -1;
 }
 
-/* [ASP-WS-23] */
-static void hand_over(struct connection *c, const char *text, size_t len) {
-    session_receive(c->session, (struct athena_text_view){text, len});
-    wslay_event_config_set_max_recv_msg_length(c->websocket, session_message_bytes_max(c->session));
-}
-
 /* wslay reads ahead by up to 4 KiB, so that messages may come after the session wants a pause. */
-static void keep_for_later(struct connection *c, const uint8_t *text, size_t len) {
-    athena_buf_append(&c->backlog, &len, sizeof len);
-    athena_buf_append(&c->backlog, text, len);
+static void keep_for_later(struct connection *c) {
+    athena_buf_append(&c->backlog, &c->message.len, sizeof c->message.len);
+    athena_buf_append(&c->backlog, c->message.at, c->message.len);
     if (c->backlog.failed)
         c->state = DONE;
 }
@@ -130,7 +151,8 @@ static void drain_backlog(struct connection *c) {
         size_t len;
         memcpy(&len, c->backlog.at + c->backlog_used, sizeof len);
         c->backlog_used += sizeof len + len;
-        hand_over(c, c->backlog.at + c->backlog_used - len, len);
+        session_receive(c->session,
+                        (struct athena_text_view){c->backlog.at + c->backlog_used - len, len});
     }
     if (c->backlog_used == c->backlog.len) {
         athena_buf_fini(&c->backlog);
@@ -144,16 +166,14 @@ static void on_message(wslay_event_context_ptr ctx,
     struct connection *c = user;
     if (message->opcode == WSLAY_CONNECTION_CLOSE)
         c->has_cut_close = message->msg_length == 1;
-    if (wslay_is_ctrl_frame(message->opcode) || c->state != OPEN)
+    if (wslay_is_ctrl_frame(message->opcode) || c->state != OPEN ||
+        !wslay_event_get_read_enabled(ctx))
         return;
-    if (message->opcode != WSLAY_TEXT_FRAME) {
-        wslay_event_shutdown_read(ctx);
-        wslay_event_queue_close(ctx, CLOSE_UNSUPPORTED, NULL, 0); /* [ASP-WS-22] */
-    } else if (c->backlog.len > 0 || !session_takes_input(c->session)) {
-        keep_for_later(c, message->msg, message->msg_length);
-    } else {
-        hand_over(c, (const char *)message->msg, message->msg_length);
-    }
+    if (c->backlog.len > 0 || !session_takes_input(c->session))
+        keep_for_later(c);
+    else
+        session_receive(c->session, (struct athena_text_view){c->message.at, c->message.len});
+    athena_buf_clear(&c->message);
 }
 
 /* ---- wslay's life ---- */
@@ -165,6 +185,7 @@ static bool has_websocket(struct connection *c) {
         .recv_callback = give_input,
         .send_callback = take_control,
         .on_frame_recv_start_callback = on_frame,
+        .on_frame_recv_chunk_callback = on_chunk,
         .on_msg_recv_callback = on_message,
     };
     if (c->websocket)
@@ -174,7 +195,7 @@ static bool has_websocket(struct connection *c) {
         c->state = DONE; /* out of memory: there is nothing to say it with */
         return false;
     }
-    wslay_event_config_set_max_recv_msg_length(c->websocket, session_message_bytes_max(c->session));
+    wslay_event_config_set_no_buffering(c->websocket, true);
     return true;
 }
 
@@ -185,6 +206,7 @@ static void release_websocket(struct connection *c) {
         return;
     wslay_event_context_free(c->websocket);
     c->websocket = NULL;
+    athena_buf_fini(&c->message);
 }
 
 /* ---- The handshake ---- */

@@ -2,6 +2,7 @@
  */
 #include "reference-server/tests/support_host.h"
 
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -260,6 +261,28 @@ START_TEST(bounds_messages) {
 }
 END_TEST
 
+/* [ASP-FLOW-1]: however small the fragments are, a message takes the memory of its bytes. */
+START_TEST(bounds_fragments) {
+    static char text[4000] = UNKNOWN(1);
+    struct athena_buf bytes = {0};
+    size_t len = strlen(text);
+    memset(text + len, ' ', sizeof text - len);
+    upgrade();
+    for (size_t i = 0; i < sizeof text; i++)
+        put_frame(&bytes, i ? 0x00 : 0x01, &text[i], 1);
+    size_t before = mallinfo2().uordblks;
+    receive(bytes.at, bytes.len);
+    size_t after = mallinfo2().uordblks;
+    ck_assert_msg(after < before + 32768, "%zu bytes became %zu", sizeof text, after - before);
+    athena_buf_clear(&bytes);
+    put_frame(&bytes, 0x80, "", 0);
+    receive(bytes.at, bytes.len);
+    produce(ROOM);
+    ck_assert(said("unknown-type"));
+    athena_buf_fini(&bytes);
+}
+END_TEST
+
 /* An empty Close frame is answered by one. */
 START_TEST(answers_an_empty_close) {
     upgrade();
@@ -498,6 +521,7 @@ int main(void) {
     add(suite, "pieces", does_not_care_about_pieces);
     add(suite, "broken", ends_at_broken_frames);
     add(suite, "large", bounds_messages);
+    add(suite, "fragments", bounds_fragments);
     add(suite, "empty close", answers_an_empty_close);
     add(suite, "http", answers_http);
     add(suite, "connections", bounds_connections);
