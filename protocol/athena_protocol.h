@@ -158,7 +158,7 @@ enum athena_code athena_change_id_make(char id[static ATHENA_CHANGE_ID_TEXT_MAX 
                                        struct athena_error *error);
 /* `[A-Za-z0-9_-]{1,64}` [ASP-CUR-1] */
 bool athena_cursor_is_valid(struct athena_text_view cursor);
-/* 1 to 512 characters of section 7.2: nothing that would end a header's line. */
+/* 1 to 512 characters of section 7.2 [ASP-WS-51]: nothing that would end a header's line. */
 bool athena_token_is_valid(struct athena_text_view token);
 
 /* ---- Authority ------------------------------------------------------------------------------ */

@@ -260,7 +260,7 @@ static int send_next(struct transport *t, struct lws *wsi) {
 
 /* ---- Connecting ---- */
 
-/* [ASP-WS-19] */
+/* [ASP-WS-19] [ASP-WS-52] */
 static int add_authorization(struct transport *t, struct lws *wsi, unsigned char **at,
                              size_t room) {
     if (!t->authorization)
