@@ -2,7 +2,7 @@
  * A ws: or wss: URL and its authority, as the WHATWG URL standard parses and serialises them
  * [ASP-WS-37]; `new URL(text).host` is the oracle. Where the standard repairs what nobody means to
  * write (white space, backslashes) this refuses, and a host that is not ASCII has to be given in
- * its ASCII form [ASP-WS-38].
+ * its ASCII form [ASP-WS-38] [ASP-WS-53].
  *
  *   scheme "://" host [ ":" port ] [ "/" path ] [ "?" query ]
  */

@@ -468,7 +468,7 @@ enum connection_ending connection_ending(const struct connection *c) {
 
 /* ---- Time ---- */
 
-/* [ASP-ABUSE-9] */
+/* [ASP-ABUSE-9] [ASP-ERR-12] */
 void connection_tick(struct connection *c, uint64_t now_ms) {
     if (c->state != OPEN) {
         if (now_ms >= c->deadline_ms)
