@@ -64,7 +64,7 @@ enum athena_code athena_change_id_check(struct athena_text_view id, struct athen
     return ATHENA_OK;
 }
 
-/* [ASP-ID-8] */
+/* [ASP-ID-8] [ASP-PRIV-3] */
 enum athena_code athena_change_id_make(char id[static ATHENA_CHANGE_ID_TEXT_MAX + 1],
                                        struct athena_text_view actor,
                                        const uint8_t random[static ATHENA_UUID_BYTES],

@@ -307,6 +307,7 @@ static enum athena_code read_rejected(struct athena_decoder *d, const char *name
     return ATHENA_OK;
 }
 
+/* [ASP-EXT-3] */
 static enum athena_code read_extensions(struct athena_decoder *d, const char *name,
                                         struct json_value value) {
     if (value.kind != JSON_ARRAY)

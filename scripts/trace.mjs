@@ -18,6 +18,8 @@ const CODE = ['protocol', 'reference-server', 'reference-client']
 // The harness cites what it checks of its own accord, in every scenario of those whose duty it is.
 const HARNESS = 'conformance'
 const DUTY = { server: /^An? (?:server|sender|receiver|side) /, client: /^An? (?:client|sender|receiver|side) / }
+// Whom an excuse may say that a requirement is asked of, and how its sentence then begins.
+const ASKED = { operators: /^An operator /, applications: /^An application /, 'those who define extensions': /^An extension / }
 // Verbs that only prepare, and cannot fail for what the implementation does.
 const SETTING = ['document', 'change', 'changes', 'let', 'send', 'send_text', 'send_frames', 'send_bytes', 'send_fragmented', 'disconnect', 'stop_reading', 'resume_reading', 'repeat', 'if', 'parallel', 'device', 'add', 'log', 'serve']
 
@@ -99,6 +101,12 @@ function collect() {
 
 // ---- What is missing ----
 
+// An excuse that names whom it asks must name the subject of the sentence.
+function misnames(excuse, sentence) {
+  const asked = Object.keys(ASKED).find((name) => excuse?.startsWith(`Asked of ${name},`))
+  return asked ? !ASKED[asked].test(sentence) : Boolean(excuse?.startsWith('Asked of '))
+}
+
 function judge({ all, holes }) {
   const { scenarios, code } = JSON.parse(read(UNTESTED))
   for (const [name, list] of Object.entries({ scenarios, code })) {
@@ -109,6 +117,9 @@ function judge({ all, holes }) {
     const isCovered = server.length + client.length > 0
     requirement.untested = scenarios[id] ?? null
     requirement.uncoded = code[id] ?? null
+    for (const excuse of [requirement.untested, requirement.uncoded]) {
+      if (misnames(excuse, requirement.sentence)) holes.push(`${id}: ${UNTESTED} says "${excuse}", but the sentence begins "${requirement.sentence.slice(0, 24)}…"`)
+    }
     if (isCovered && requirement.untested) holes.push(`${id} is covered: ${UNTESTED} need not excuse it`)
     if (!isCovered && !requirement.untested && level !== 'MAY') holes.push(`${id} (${level}): no scenario can fail for it`)
     if (requirement.code.length > 0 && requirement.uncoded) holes.push(`${id} is cited by code: ${UNTESTED} need not excuse it`)

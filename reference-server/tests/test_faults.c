@@ -23,7 +23,7 @@ static void wait_for_sync(long after) {
 
 static const int refusals[] = {DISK_FULL, DISK_READ_ONLY, DISK_FAILS_SYNCS};
 
-/* [ASP-DUR-5] [ASP-DUR-6] [ASP-DUR-7] */
+/* [ASP-DUR-5] [ASP-DUR-6] [ASP-DUR-7] [ASP-PUSH-9] */
 START_TEST(answers_unavailable_and_recovers) {
     struct client writer;
     struct client reader;

@@ -14,15 +14,19 @@ enum { CHANGES = 20 };
 static struct athena_keys first_keys;
 static struct athena_keys second_keys;
 
-/* A stopped server's store: two documents of CHANGES changes each. */
+/* A stopped server's store: two documents of CHANGES changes each. A third was open, too, which
+ * writes nothing [ASP-MODEL-5]. */
 static void fill_store(struct server *server) {
     struct client client;
+    struct athena_keys third_keys;
     support_keys(&first_keys, 1);
     support_keys(&second_keys, 2);
+    support_keys(&third_keys, 3);
     server_start(server, NULL, NULL);
     client_join(&client, server->url);
     client_open(&client, &first_keys, NULL);
     client_open(&client, &second_keys, NULL);
+    client_open(&client, &third_keys, NULL);
     client_store(&client, &first_keys, 1, CHANGES);
     client_store(&client, &second_keys, 1, CHANGES);
     client_close(&client);

@@ -326,7 +326,14 @@ START_TEST(logs_json_without_secrets) {
     ck_assert_uint_ge(check_json_lines(log), 1);
     char doc[ATHENA_DOC_TEXT_LEN + 1];
     athena_doc_format(doc, keys.doc);
-    const char *const secrets[] = {"hush", "data0000", "ZGF0YTAw", "0123456789:", "mystery", doc};
+    uint8_t proof[ATHENA_PROOF_BYTES];
+    athena_proof_sign(proof, &keys, client.challenge, support_text(client.authority));
+    char challenge_text[64] = "";
+    char proof_text[128] = "";
+    athena_base64url_encode(challenge_text, client.challenge, sizeof client.challenge);
+    athena_base64url_encode(proof_text, proof, sizeof proof);
+    const char *const secrets[] = {
+        "hush", "data0000", "ZGF0YTAw", "0123456789:", "mystery", doc, challenge_text, proof_text};
     for (size_t i = 0; i < sizeof secrets / sizeof secrets[0]; i++)
         ck_assert_msg(!strstr(log, secrets[i]), "the log has \"%s\":\n%s", secrets[i], log);
     process_fini(&server.process);
