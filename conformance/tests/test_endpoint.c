@@ -81,8 +81,7 @@ START_TEST(given_headers_take_the_place_of_own) {
     const struct handshake_request request = {"host:1", "/", NULL, "connection: keep-alive\r\n"};
     const uint8_t nonce[HANDSHAKE_KEY_BYTES] = {0};
     struct bytes text = {0};
-    char key[25];
-    handshake_write_request(&request, nonce, key, &text);
+    handshake_write_request(&request, nonce, &text);
     bytes_append(&text, "", 1);
     ck_assert_ptr_nonnull(strstr((char *)text.at, "\r\nconnection: keep-alive\r\n"));
     ck_assert_ptr_null(strstr((char *)text.at, "Connection: Upgrade"));
