@@ -34,7 +34,7 @@ enum endpoint_event_kind {
     ENDPOINT_EVENT_BINARY,
     ENDPOINT_EVENT_PING, /* answered already, unless they are ignored */
     ENDPOINT_EVENT_PONG,
-    ENDPOINT_EVENT_CLOSE, /* `code`, 1005 when it has none; answered already; only a fault follows */
+    ENDPOINT_EVENT_CLOSE, /* `code`, 1005 when it has none; answered; only a fault follows */
     ENDPOINT_EVENT_FAULT, /* the peer broke `requirement`; `bytes` says how; nothing follows */
 };
 

@@ -38,6 +38,7 @@ static enum progress start_connecting(struct run *run, struct frame *frame) {
                                               .headers = headers};
     struct stream_address address = target_address(run->target);
     address.receive_buffer_bytes = (int)step_number(frame, "receive_buffer", 0);
+    address.segment_bytes = (int)step_number(frame, "segments", 0);
     struct connection *connection = connection_open(step_text(frame, "connect"), &address, &request,
                                                     run->spec, &run->transcript, &run->entropy);
     free(headers);

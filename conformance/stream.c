@@ -229,12 +229,16 @@ struct stream *stream_adopt_untrusted(int fd) {
 }
 
 static int start_connect(const struct sockaddr *to, socklen_t to_len, int flags,
-                         int receive_buffer_bytes) {
+                         const struct stream_address *address) {
     int fd = socket(to->sa_family, SOCK_STREAM | SOCK_CLOEXEC | flags, 0);
     if (fd < 0)
         return -1;
-    if (receive_buffer_bytes > 0)
-        setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &receive_buffer_bytes, sizeof receive_buffer_bytes);
+    const int buffer = address->receive_buffer_bytes;
+    const int segment = address->segment_bytes;
+    if (buffer > 0)
+        setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &buffer, sizeof buffer);
+    if (segment > 0)
+        setsockopt(fd, IPPROTO_TCP, TCP_MAXSEG, &segment, sizeof segment);
     if (connect(fd, to, to_len) == 0 || errno == EINPROGRESS)
         return fd;
     int error = errno;
@@ -251,14 +255,14 @@ static int dial(const struct stream_address *address, int flags) {
     if (address->path != NULL) {
         struct sockaddr_un to = {.sun_family = AF_UNIX};
         snprintf(to.sun_path, sizeof to.sun_path, "%s", address->path);
-        return start_connect((struct sockaddr *)&to, sizeof to, flags, 0);
+        return start_connect((struct sockaddr *)&to, sizeof to, flags, address);
     }
     if (getaddrinfo(address->host, address->port, &hints, &found) != 0) {
         errno = EHOSTUNREACH;
         return -1;
     }
     for (const struct addrinfo *at = found; at != NULL && fd < 0; at = at->ai_next)
-        fd = start_connect(at->ai_addr, at->ai_addrlen, flags, address->receive_buffer_bytes);
+        fd = start_connect(at->ai_addr, at->ai_addrlen, flags, address);
     freeaddrinfo(found);
     return fd;
 }

@@ -33,6 +33,7 @@ struct stream_address {
     const char *port;             /* digits */
     const char *path;             /* of a unix socket, in place of these two; NULL: none */
     int receive_buffer_bytes;     /* 0: what the system gives */
+    int segment_bytes;            /* the largest to be sent here; 0: what the system takes */
     const struct stream_tls *tls; /* NULL: none */
 };
 
