@@ -90,7 +90,8 @@ athena_sync_add(struct athena_sync *sync, const struct athena_sync_new_change *c
                 struct athena_error *error);
 
 /* Calls `each` for every readable change with a number above `after` (0: all), in order, until it
- * returns false. `each` may call other functions of the replica. */
+ * returns false. `each` may call other functions of the replica. A change that is damaged here is
+ * left out: after all the others ATHENA_INTERNAL names the first such. */
 ATHENA_SYNC_EXPORT enum athena_code
 athena_sync_each(struct athena_sync *sync, uint64_t after,
                  bool (*each)(void *ctx, const struct athena_sync_change *change), void *ctx,
@@ -121,7 +122,9 @@ ATHENA_SYNC_EXPORT enum athena_code athena_sync_load_document(struct athena_sync
                                                               uint64_t *through,
                                                               struct athena_error *error);
 
-/* ---- Export, import, verify ---- */
+/* ---- Export, import, verify ----
+ *
+ * `progress` (may be NULL) is called with the number of changes done so far. */
 
 /* One change as it is stored and sent: what an export holds. */
 struct athena_sync_envelope {
@@ -129,7 +132,8 @@ struct athena_sync_envelope {
     struct athena_bytes_view data;
     bool is_quarantined;
 };
-/* Like athena_sync_each, for all changes, those in quarantine included. */
+/* Like athena_sync_each, for all changes, those in quarantine included; `each` sees what would be
+ * sent. */
 ATHENA_SYNC_EXPORT enum athena_code
 athena_sync_each_envelope(struct athena_sync *sync,
                           bool (*each)(void *ctx, const struct athena_sync_envelope *envelope),
@@ -139,13 +143,15 @@ athena_sync_each_envelope(struct athena_sync *sync,
  * gives way to one that opens. All or none: ATHENA_BAD_ID,
  * ATHENA_BAD_ENVELOPE (it does not open) or ATHENA_CONFLICT (other bytes are held under the id),
  * with the entry's index in error->where, such as "/3". */
-ATHENA_SYNC_EXPORT enum athena_code athena_sync_import(struct athena_sync *sync,
-                                                       const struct athena_sync_envelope *envelopes,
-                                                       size_t len, size_t *imported,
-                                                       struct athena_error *error);
-/* Opens every envelope and recomputes every hash and sum. ATHENA_INTERNAL names the first damage;
- * *checked counts the changes found whole before it. */
-ATHENA_SYNC_EXPORT enum athena_code athena_sync_verify(struct athena_sync *sync, uint64_t *checked,
+ATHENA_SYNC_EXPORT enum athena_code
+athena_sync_import(struct athena_sync *sync, const struct athena_sync_envelope *envelopes,
+                   size_t len, void (*progress)(void *ctx, uint64_t done), void *ctx,
+                   size_t *imported, struct athena_error *error);
+/* Opens every envelope, recomputes every hash and sum, and looks through the database.
+ * ATHENA_INTERNAL names the first damage; *checked counts the changes found whole before it. */
+ATHENA_SYNC_EXPORT enum athena_code athena_sync_verify(struct athena_sync *sync,
+                                                       void (*progress)(void *ctx, uint64_t done),
+                                                       void *ctx, uint64_t *checked,
                                                        struct athena_error *error);
 
 /* ---- Status ---- */

@@ -25,14 +25,53 @@ static bool copy_change(struct copy *copy, const struct replica_change *change) 
     return !copy->bytes.failed;
 }
 
-/* Opens in place: the plaintext takes the envelope's room. */
+/* What is damaged is passed over, and the first of it told at the end. */
+struct damage {
+    bool is_any;
+    struct athena_error first;
+};
+
+/* False when reading cannot go on. */
+static bool pass_over(struct damage *damage, const struct replica_change *change,
+                      enum athena_code code, const struct athena_error *error) {
+    if (code != ATHENA_INTERNAL || change->number == 0)
+        return false;
+    if (!damage->is_any)
+        *damage = (struct damage){true, *error};
+    return true;
+}
+
+/* What a reading comes to. */
+static enum athena_code end_reading(const struct damage *damage, enum athena_code code,
+                                    const struct athena_error *why, struct athena_error *error) {
+    if (error && (code || damage->is_any))
+        *error = code ? *why : damage->first;
+    return code ? code : damage->is_any ? ATHENA_INTERNAL : ATHENA_OK;
+}
+
+/* The next change, whole and copied; number 0 at the end. */
+static enum athena_code next_copy(const struct athena_sync *sync, struct copy *copy,
+                                  struct replica_change *change, struct athena_error *error) {
+    enum athena_code code = replica_next(sync->replica, change->number, change, error);
+    if (!code && change->number)
+        code = replica_check_change(change, error);
+    if (!code && change->number && !copy_change(copy, change))
+        code = sync_fail(error, ATHENA_NO_MEMORY, "a change", "out of memory");
+    return code;
+}
+
+/* The plaintext takes as much room as the envelope. */
 static enum athena_code open_copy(const struct athena_sync *sync, const struct copy *copy,
                                   uint8_t **plain, size_t *len, struct athena_error *error) {
     uint8_t *room = realloc(*plain, copy->data.len + 1);
     if (!room)
         return sync_fail(error, ATHENA_NO_MEMORY, "a change", "out of memory");
     *plain = room;
-    return athena_envelope_open(room, len, &sync->keys, copy->id, copy->data, error);
+    enum athena_code code =
+        athena_envelope_open(room, len, &sync->keys, copy->id, copy->data, error);
+    return code == ATHENA_BAD_ENVELOPE
+               ? sync_fail(error, ATHENA_INTERNAL, "a change is damaged", "it does not open")
+               : code;
 }
 
 /* Of several readings, one within the other, the outermost is the furthest behind. */
@@ -51,27 +90,33 @@ enum athena_code athena_sync_each(struct athena_sync *sync, uint64_t after,
                                   bool (*each)(void *ctx, const struct athena_sync_change *change),
                                   void *ctx, struct athena_error *error) {
     struct copy copy = {0};
+    struct damage damage = {0};
+    struct athena_error why;
     struct replica_change found = {.number = after};
     uint8_t *plain = NULL;
     enum athena_code code;
-    bool goes_on = true;
-    while (!(code = replica_next(sync->replica, found.number, &found, error)) && found.number &&
-           goes_on) {
-        struct athena_sync_change change = {.number = found.number, .is_own = found.is_own};
-        if (found.state != CHANGE_READABLE)
+    for (bool goes_on = true; goes_on;) {
+        struct athena_sync_change change = {0};
+        code = next_copy(sync, &copy, &found, &why);
+        if (!code && (found.number == 0))
+            break;
+        if (!code && found.state != CHANGE_READABLE)
             continue;
-        code = copy_change(&copy, &found)
-                   ? open_copy(sync, &copy, &plain, &change.plain.len, error)
-                   : sync_fail(error, ATHENA_NO_MEMORY, "a change", "out of memory");
+        if (!code)
+            code = open_copy(sync, &copy, &plain, &change.plain.len, &why);
+        if (code && pass_over(&damage, &found, code, &why))
+            continue;
         if (code)
             break;
+        change.number = found.number;
+        change.is_own = found.is_own;
         change.id = copy.id;
         change.plain.at = plain;
         goes_on = hand_over(sync, &change, each, ctx);
     }
     free(plain);
     athena_buf_fini(&copy.bytes);
-    return code;
+    return end_reading(&damage, code, &why, error);
 }
 
 enum athena_code athena_sync_quarantine(struct athena_sync *sync, struct athena_text_view id,
@@ -188,21 +233,22 @@ athena_sync_each_envelope(struct athena_sync *sync,
                           bool (*each)(void *ctx, const struct athena_sync_envelope *envelope),
                           void *ctx, struct athena_error *error) {
     struct copy copy = {0};
+    struct damage damage = {0};
+    struct athena_error why;
     struct replica_change found = {0};
     enum athena_code code;
-    bool goes_on = true;
-    while (!(code = replica_next(sync->replica, found.number, &found, error)) && found.number &&
-           goes_on) {
-        if (!copy_change(&copy, &found)) {
-            code = sync_fail(error, ATHENA_NO_MEMORY, "a change", "out of memory");
+    for (bool goes_on = true; goes_on;) {
+        code = next_copy(sync, &copy, &found, &why);
+        if (code && pass_over(&damage, &found, code, &why))
+            continue;
+        if (code || found.number == 0)
             break;
-        }
         struct athena_sync_envelope envelope = {copy.id, copy.data,
                                                 found.state == CHANGE_QUARANTINED};
         goes_on = each(ctx, &envelope);
     }
     athena_buf_fini(&copy.bytes);
-    return code;
+    return end_reading(&damage, code, &why, error);
 }
 
 static enum athena_code check_readable(const struct athena_sync *sync,
@@ -261,6 +307,7 @@ static enum athena_code import_one(struct athena_sync *sync,
 
 enum athena_code athena_sync_import(struct athena_sync *sync,
                                     const struct athena_sync_envelope *envelopes, size_t len,
+                                    void (*progress)(void *ctx, uint64_t done), void *ctx,
                                     size_t *imported, struct athena_error *error) {
     *imported = 0;
     enum athena_code code = replica_begin(sync->replica, error);
@@ -270,6 +317,8 @@ enum athena_code athena_sync_import(struct athena_sync *sync,
         code = import_one(sync, &envelopes[i], imported, error);
         if (code && error)
             snprintf(error->where, sizeof error->where, "/%zu", i);
+        if (!code && progress)
+            progress(ctx, i + 1);
     }
     code = replica_finish(sync->replica, code, error);
     if (code)
@@ -282,27 +331,25 @@ enum athena_code athena_sync_import(struct athena_sync *sync,
 
 static enum athena_code damaged(struct athena_error *error, const struct replica_change *change,
                                 const char *what) {
-    if (error) {
-        *error = (struct athena_error){.code = ATHENA_INTERNAL};
-        snprintf(error->text, sizeof error->text, "change %llu is damaged: %.200s",
-                 (unsigned long long)change->number, what);
-    }
-    return ATHENA_INTERNAL;
+    char name[48];
+    snprintf(name, sizeof name, "change %llu is damaged", (unsigned long long)change->number);
+    return sync_fail(error, ATHENA_INTERNAL, name, what);
 }
 
 static enum athena_code verify_change(const struct athena_sync *sync,
                                       const struct replica_change *change,
                                       struct athena_error *error) {
-    uint8_t hash[ATHENA_HASH_BYTES];
     struct athena_error why = {0};
+    struct replica_change found;
     if (athena_change_id_check(change->id, &why))
         return damaged(error, change, why.text);
-    athena_item_hash(hash, change->id, change->data);
-    if (memcmp(hash, change->hash, sizeof hash) != 0)
+    if (replica_check_change(change, NULL))
         return damaged(error, change, "its hash is not that of its bytes");
     struct athena_sync_envelope envelope = {.id = change->id, .data = change->data};
     if (change->state == CHANGE_READABLE && check_readable(sync, &envelope, &why))
         return damaged(error, change, why.text);
+    if (replica_find(sync->replica, change->id, &found, NULL) || found.number != change->number)
+        return damaged(error, change, "it is not found by its id");
     return ATHENA_OK;
 }
 
@@ -315,8 +362,9 @@ static enum athena_code verify_document(struct athena_sync *sync, struct athena_
     return code;
 }
 
-enum athena_code athena_sync_verify(struct athena_sync *sync, uint64_t *checked,
-                                    struct athena_error *error) {
+enum athena_code athena_sync_verify(struct athena_sync *sync,
+                                    void (*progress)(void *ctx, uint64_t done), void *ctx,
+                                    uint64_t *checked, struct athena_error *error) {
     struct replica_change change = {0};
     enum athena_code code;
     *checked = 0;
@@ -325,8 +373,12 @@ enum athena_code athena_sync_verify(struct athena_sync *sync, uint64_t *checked,
         if (code)
             return code;
         (*checked)++;
+        if (progress)
+            progress(ctx, *checked);
     }
     if (!code)
         code = verify_document(sync, error);
-    return code ? code : replica_verify_known(sync->replica, error);
+    if (!code)
+        code = replica_verify_known(sync->replica, error);
+    return code ? code : replica_verify_file(sync->replica, error);
 }

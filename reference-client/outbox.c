@@ -99,15 +99,33 @@ static bool fits(const struct session *s, const struct batch *batch,
                room;
 }
 
-/* Fills the batch with what waits behind sent_through; false when the connection was dropped. */
-static bool fill(struct session *s, struct batch *batch, size_t entries_max) {
+/* Finds the next whole change that waits behind sent_through; number 0 when there is none. What is
+ * damaged here would be other bytes, in quarantine everywhere [ASP-CLI-4]: it is told of, and
+ * passed over. False when the connection was dropped. */
+static bool next_waiting(struct session *s, struct replica_change *change) {
     struct athena_error error;
-    while (batch->len < entries_max) {
-        struct replica_change change;
-        if (replica_next_waiting(s->replica, &s->server, s->sent_through, &change, &error)) {
+    for (;;) {
+        enum athena_code code =
+            replica_next_waiting(s->replica, &s->server, s->sent_through, change, &error);
+        if (!code && change->number)
+            code = replica_check_change(change, &error);
+        if (!code)
+            return true;
+        if (change->number == 0) {
             session_storage_fault(s, &error);
             return false;
         }
+        s->sent_through = change->number;
+        session_fault(s, error.text);
+    }
+}
+
+/* Fills the batch with what waits; false when the connection was dropped. */
+static bool fill(struct session *s, struct batch *batch, size_t entries_max) {
+    while (batch->len < entries_max) {
+        struct replica_change change;
+        if (!next_waiting(s, &change))
+            return false;
         if (change.number == 0 || (change.data.len <= s->limits.change && !fits(s, batch, &change)))
             break;
         s->sent_through = change.number;

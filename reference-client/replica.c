@@ -1,5 +1,6 @@
 #include "reference-client/replica_sql.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -82,6 +83,17 @@ static enum athena_code one_change(struct replica *r, enum sql which, struct rep
                                                  : sql_failed(r, error);
     sqlite3_reset(row);
     return code;
+}
+
+enum athena_code replica_check_change(const struct replica_change *change,
+                                      struct athena_error *error) {
+    char what[64];
+    uint8_t hash[ATHENA_HASH_BYTES];
+    athena_item_hash(hash, change->id, change->data);
+    if (memcmp(hash, change->hash, sizeof hash) == 0)
+        return ATHENA_OK;
+    snprintf(what, sizeof what, "change %llu is damaged", (unsigned long long)change->number);
+    return sql_damaged(error, what);
 }
 
 enum athena_code replica_find(struct replica *r, struct athena_text_view id,
@@ -486,6 +498,16 @@ static enum athena_code next_server(struct replica *r, int64_t after, struct rep
     sqlite3_bind_int64(row, 1, after);
     server->key = 0;
     enum athena_code code = one_server(r, row, server, error);
+    sqlite3_reset(row);
+    return code;
+}
+
+enum athena_code replica_verify_file(struct replica *r, struct athena_error *error) {
+    sqlite3_stmt *row = sql_start(r, SQL_INTEGRITY);
+    enum athena_code code = sqlite3_step(row) == SQLITE_ROW ? ATHENA_OK : sql_failed(r, error);
+    struct athena_text_view verdict = code ? (struct athena_text_view){"", 0} : sql_text(row, 0);
+    if (!code && (verdict.len != 2 || memcmp(verdict.at, "ok", 2) != 0))
+        code = sql_damaged(error, verdict.at);
     sqlite3_reset(row);
     return code;
 }

@@ -84,6 +84,13 @@ enum athena_code replica_finish(struct replica *replica, enum athena_code code,
 
 /* ---- Changes ---- */
 
+/* What reads a change gives ATHENA_INTERNAL for one whose row is damaged, with its number, so that
+ * those behind it can be read; with number 0 the storage itself is.
+ *
+ * Whether the bytes are those that were stored: ATHENA_INTERNAL when they are not. */
+enum athena_code replica_check_change(const struct replica_change *change,
+                                      struct athena_error *error);
+
 /* change->number is 0 when the id is not held. */
 enum athena_code replica_find(struct replica *replica, struct athena_text_view id,
                               struct replica_change *change, struct athena_error *error);
@@ -162,6 +169,8 @@ struct replica_counts {
 /* `server` may be NULL. */
 enum athena_code replica_count(struct replica *replica, const struct replica_server *server,
                                struct replica_counts *counts, struct athena_error *error);
+/* Whether SQLite finds its file whole, indexes included. ATHENA_INTERNAL when not. */
+enum athena_code replica_verify_file(struct replica *replica, struct athena_error *error);
 /* Recomputes each server's count and sum from the rows. ATHENA_INTERNAL when one differs. */
 enum athena_code replica_verify_known(struct replica *replica, struct athena_error *error);
 

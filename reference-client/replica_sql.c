@@ -86,6 +86,7 @@ static const char *const texts[SQL_COUNT] = {
         "SELECT coalesce(x.hash, c.hash) FROM change c "
         "LEFT JOIN conflict x ON x.server = ?1 AND x.number = c.number "
         "WHERE NOT EXISTS (SELECT 1 FROM lacking l WHERE l.server = ?1 AND l.number = c.number)",
+    [SQL_INTEGRITY] = "PRAGMA integrity_check(1)",
     [SQL_SET_TEXT] = "INSERT OR REPLACE INTO meta VALUES (?1, ?2)",
     [SQL_GET_TEXT] = "SELECT value FROM meta WHERE name = ?1",
 };

@@ -89,7 +89,9 @@ static int export_all(struct athena_sync *sync, struct export *export) {
     cli_append_string(&export->index, "format", EXPORT_FORMAT, strlen(EXPORT_FORMAT));
     cli_append_string(&export->index, "doc", doc_text, ATHENA_DOC_TEXT_LEN);
     cli_append(&export->index, ",\"changes\":[");
-    if (athena_sync_each_envelope(sync, export_one, export, &error))
+    enum athena_code code = athena_sync_each_envelope(sync, export_one, export, &error);
+    cli_progress_end();
+    if (code && code != ATHENA_INTERNAL)
         return cli_fail("cannot read", &error);
     cli_append(&export->index, "\n]}\n");
     if (export->status)
@@ -100,7 +102,11 @@ static int export_all(struct athena_sync *sync, struct export *export) {
     int status = flush_folder(export->target);
     if (!status)
         status = write_file(path, export->index.at, export->index.len);
-    return status ? status : flush_folder(export->target);
+    if (!status)
+        status = flush_folder(export->target);
+    if (!status)
+        printf("%llu changes exported\n", (unsigned long long)export->count);
+    return status || !code ? status : cli_fail("left out what is damaged", &error);
 }
 
 int command_export(const struct arguments *arguments) {
@@ -113,8 +119,6 @@ int command_export(const struct arguments *arguments) {
     if (!status)
         status = export_all(sync, &export);
     cli_progress_end();
-    if (!status)
-        printf("%llu changes exported\n", (unsigned long long)export.count);
     athena_buf_fini(&export.index);
     athena_sync_close(sync);
     return status;
@@ -188,6 +192,12 @@ static int load_all(struct import *import) {
     return status;
 }
 
+static void show_imported(void *ctx, uint64_t done) {
+    (void)ctx;
+    if (done % 100 == 0)
+        cli_progress("imported", done);
+}
+
 static int import_all(struct athena_sync *sync, struct import *import) {
     struct athena_error error;
     char doc_text[ATHENA_DOC_TEXT_LEN + 1];
@@ -200,7 +210,8 @@ static int import_all(struct athena_sync *sync, struct import *import) {
         status = load_all(import);
     if (status)
         return status;
-    if (athena_sync_import(sync, import->envelopes, import->len, &imported, &error))
+    if (athena_sync_import(sync, import->envelopes, import->len, show_imported, NULL, &imported,
+                           &error))
         return cli_fail("nothing imported", &error);
     printf("%zu changes imported, %zu held already\n", imported, import->len - imported);
     return EXIT_DONE;
@@ -213,6 +224,7 @@ int command_import(const struct arguments *arguments) {
     if (!sync)
         return status;
     status = import_all(sync, &import);
+    cli_progress_end();
     for (size_t i = 0; i < import.len; i++)
         free((void *)import.envelopes[i].data.at);
     free(import.envelopes);

@@ -219,6 +219,12 @@ int command_status(const struct arguments *arguments) {
     return status;
 }
 
+static void show_verified(void *ctx, uint64_t done) {
+    (void)ctx;
+    if (done % 100 == 0)
+        cli_progress("verified", done);
+}
+
 int command_verify(const struct arguments *arguments) {
     int status;
     uint64_t checked;
@@ -226,7 +232,7 @@ int command_verify(const struct arguments *arguments) {
     struct athena_sync *sync = cli_open(arguments, &status);
     if (!sync)
         return status;
-    if (athena_sync_verify(sync, &checked, &error))
+    if (athena_sync_verify(sync, show_verified, NULL, &checked, &error))
         status = cli_fail("damage found", &error);
     else
         printf("%llu changes verified\n", (unsigned long long)checked);

@@ -77,28 +77,31 @@ START_TEST(a_saved_document_is_sealed) {
 }
 END_TEST
 
+static void damage(const struct support_replica *replica, const char *sql) {
+    char path[128];
+    sqlite3 *db;
+    snprintf(path, sizeof path, "%s/replica.db", replica->path);
+    ck_assert_int_eq(sqlite3_open(path, &db), SQLITE_OK);
+    ck_assert_int_eq(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+}
+
 START_TEST(a_damaged_document_is_named) {
     struct support_replica replica;
     struct athena_error error;
-    sqlite3 *db;
-    char path[128];
     uint64_t count;
     support_replica_init(&replica, NULL);
     struct athena_bytes_view document = {(const uint8_t *)"text", 4};
     ck_assert_int_eq(athena_sync_save_document(replica.sync, document, 0, NULL), ATHENA_OK);
-    ck_assert_int_eq(athena_sync_verify(replica.sync, &count, NULL), ATHENA_OK);
-    snprintf(path, sizeof path, "%s/replica.db", replica.path);
-    ck_assert_int_eq(sqlite3_open(path, &db), SQLITE_OK);
-    ck_assert_int_eq(sqlite3_exec(db, "UPDATE document SET data = zeroblob(44)", NULL, NULL, NULL),
-                     SQLITE_OK);
-    sqlite3_close(db);
+    ck_assert_int_eq(athena_sync_verify(replica.sync, NULL, NULL, &count, NULL), ATHENA_OK);
+    damage(&replica, "UPDATE document SET data = zeroblob(44)");
     uint8_t *loaded;
     size_t len;
     ck_assert_int_eq(athena_sync_load_document(replica.sync, &loaded, &len, &count, &error),
                      ATHENA_INTERNAL);
     ck_assert_str_eq(error.text, "the saved document: is damaged");
     ck_assert_ptr_null(loaded);
-    ck_assert_int_eq(athena_sync_verify(replica.sync, &count, &error), ATHENA_INTERNAL);
+    ck_assert_int_eq(athena_sync_verify(replica.sync, NULL, NULL, &count, &error), ATHENA_INTERNAL);
     support_replica_fini(&replica);
 }
 END_TEST
@@ -147,6 +150,54 @@ START_TEST(a_saved_document_hides_no_change_still_to_be_told) {
 }
 END_TEST
 
+/* ---- Damage ---- */
+
+static bool count_change(void *ctx, const struct athena_sync_change *change) {
+    *(uint64_t *)ctx = *(uint64_t *)ctx * 10 + change->number;
+    return true;
+}
+
+static bool count_envelope(void *ctx, const struct athena_sync_envelope *envelope) {
+    (void)envelope;
+    ++*(uint64_t *)ctx;
+    return true;
+}
+
+static const struct {
+    const char *sql;
+    uint64_t read; /* what still can be, as a decimal number */
+} damages[] = {
+    {"UPDATE change SET data = zeroblob(171) WHERE number = 2", 13},
+    {"UPDATE change SET hash = zeroblob(31) WHERE number = 2", 13},
+    {"UPDATE change SET id = 'a1b2:' WHERE number = 2", 13},
+    {"UPDATE change SET id_hash = 1", 123},
+    {"PRAGMA writable_schema = 1; UPDATE sqlite_schema SET sql = "
+     "replace(sql, 'id_hash', 'state') WHERE name = 'change_by_id'",
+     123},
+};
+
+START_TEST(what_is_damaged_is_named_and_the_rest_read) {
+    struct support_replica replica;
+    struct athena_error error;
+    uint64_t seen = 0;
+    support_replica_init(&replica, NULL);
+    for (int i = 0; i < 3; i++)
+        add_one(replica.sync);
+    athena_sync_close(replica.sync);
+    damage(&replica, damages[_i].sql);
+    ck_assert_int_eq(athena_sync_open(&replica.sync, replica.path, NULL, NULL), ATHENA_OK);
+    enum athena_code code = athena_sync_each(replica.sync, 0, count_change, &seen, &error);
+    ck_assert_uint_eq(seen, damages[_i].read);
+    ck_assert_int_eq(code, seen == 123 ? ATHENA_OK : ATHENA_INTERNAL);
+    ck_assert(!code || strstr(error.text, "damaged"));
+    seen = 0;
+    code = athena_sync_each_envelope(replica.sync, count_envelope, &seen, &error);
+    ck_assert_int_eq(code, seen == 3 ? ATHENA_OK : ATHENA_INTERNAL);
+    ck_assert_int_eq(athena_sync_verify(replica.sync, NULL, NULL, &seen, &error), ATHENA_INTERNAL);
+    support_replica_fini(&replica);
+}
+END_TEST
+
 /* ---- Export and import ---- */
 
 /* Takes over what is exported, as soon as it is; counts in quarantine. */
@@ -159,7 +210,8 @@ static bool take(void *ctx, const struct athena_sync_envelope *envelope) {
     struct taking *taking = ctx;
     size_t imported;
     taking->quarantined += envelope->is_quarantined;
-    ck_assert_int_eq(athena_sync_import(taking->target, envelope, 1, &imported, NULL), ATHENA_OK);
+    ck_assert_int_eq(athena_sync_import(taking->target, envelope, 1, NULL, NULL, &imported, NULL),
+                     ATHENA_OK);
     ck_assert_uint_eq(imported, 1);
     return true;
 }
@@ -210,7 +262,8 @@ START_TEST(an_import_mends_what_is_damaged) {
     char id[64];
     ck_assert_int_eq(athena_sync_each_envelope(from.sync, keep_id, id, NULL), ATHENA_OK);
     struct athena_sync_envelope damaged = {{id, strlen(id)}, {&byte, 1}, true};
-    ck_assert_int_eq(athena_sync_import(to.sync, &damaged, 1, &imported, NULL), ATHENA_OK);
+    ck_assert_int_eq(athena_sync_import(to.sync, &damaged, 1, NULL, NULL, &imported, NULL),
+                     ATHENA_OK);
     struct taking taking = {.target = to.sync};
     ck_assert_int_eq(athena_sync_each_envelope(from.sync, take, &taking, NULL), ATHENA_OK);
     ck_assert_int_eq(athena_sync_get_status(to.sync, &status, NULL), ATHENA_OK);
@@ -337,6 +390,7 @@ int main(void) {
         {a_damaged_document_is_named, 1},
         {an_export_takes_the_quarantine_along, 1},
         {an_import_mends_what_is_damaged, 1},
+        {what_is_damaged_is_named_and_the_rest_read, sizeof damages / sizeof damages[0]},
     };
     return support_run("contents", tests, sizeof tests / sizeof tests[0], NULL, NULL);
 }

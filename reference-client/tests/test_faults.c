@@ -461,6 +461,25 @@ START_TEST(a_server_that_cannot_be_entered_is_tried_again) {
 }
 END_TEST
 
+/* A damaged row is told of, and keeps nothing back but itself. */
+START_TEST(what_is_damaged_here_is_not_sent) {
+    static const char *const damage[] = {
+        "UPDATE change SET data = zeroblob(171) WHERE number = 2",
+        "UPDATE change SET hash = zeroblob(31) WHERE number = 2",
+        "UPDATE change SET id = hex(zeroblob(100)) WHERE number = 2",
+    };
+    rig_add(&rig, 7);
+    run_sql(damage[_i]);
+    rig_open(&rig, 0, "c0");
+    rig_say_pushed(&rig, rig_expect_set(&rig, ATHENA_PUSH, 5), -1, ATHENA_OK);
+    ck_assert_uint_eq(rig_count(&rig, ATHENA_SYNC_FAULT), 1);
+    ck_assert_ptr_nonnull(strstr(rig_event(&rig, ATHENA_SYNC_FAULT)->text, "damaged"));
+    ck_assert_uint_eq(rig.dropped, 0);
+    ck_assert_uint_eq(rig_server(&rig).known.count, 2);
+    ck_assert(!session_is_in_sync(rig.session));
+}
+END_TEST
+
 /* The server's refusal, or the client's own for a limit that it was told. */
 static void have_refused(bool is_own) {
     struct athena_limits limits = rig_limits;
@@ -536,6 +555,7 @@ int main(void) {
         {a_page_of_ids_that_cannot_be_stored_is_read_again, 1},
         {a_cursor_that_cannot_be_stored_is_not_adopted, 1},
         {a_server_that_cannot_be_entered_is_tried_again, 1},
+        {what_is_damaged_here_is_not_sent, 3},
         {a_refusal_that_cannot_be_stored_is_told_once_it_is, 2},
         {a_listing_of_all_that_cannot_be_stored_is_read_again, 1},
     };
