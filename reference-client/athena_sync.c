@@ -71,6 +71,17 @@ static enum athena_code lock_folder(int *fd, const char *folder, struct athena_e
                : sync_fail(error, ATHENA_UNAVAILABLE, folder, "another process uses this replica");
 }
 
+/* Where the lock's file cannot be opened for writing; without one, nobody has written there yet. */
+static enum athena_code lock_to_read(int *fd, const char *folder, struct athena_error *error) {
+    char path[PATH_MAX_BYTES];
+    join_path(path, folder, "lock");
+    *fd = open(path, O_RDONLY | O_CLOEXEC);
+    return (*fd < 0 && errno == ENOENT) || (*fd >= 0 && flock(*fd, LOCK_EX | LOCK_NB) == 0)
+               ? ATHENA_OK
+               : sync_fail(error, ATHENA_UNAVAILABLE, folder,
+                           *fd < 0 ? strerror(errno) : "another process uses this replica");
+}
+
 static void close_descriptor(int fd) {
     if (fd >= 0)
         close(fd);
@@ -168,11 +179,14 @@ static enum athena_code open_descriptors(struct athena_sync *sync, struct athena
 }
 
 static enum athena_code open_all(struct athena_sync *sync, const char *folder,
-                                 const char *passphrase, struct athena_error *error) {
+                                 const char *passphrase, bool is_to_read,
+                                 struct athena_error *error) {
     char path[PATH_MAX_BYTES];
     if (!join_path(sync->key_path, folder, "key") || !has_key(folder))
         return sync_fail(error, ATHENA_UNAVAILABLE, folder, "holds no replica");
     enum athena_code code = lock_folder(&sync->lock_fd, folder, error);
+    if (code && is_to_read && sync->lock_fd < 0)
+        code = lock_to_read(&sync->lock_fd, folder, error);
     if (!code)
         code = key_load(sync->key_path, sync->secret, passphrase, error);
     if (code)
@@ -180,25 +194,38 @@ static enum athena_code open_all(struct athena_sync *sync, const char *folder,
     athena_keys_derive(&sync->keys, sync->secret);
     join_path(path, folder, "replica.db");
     code = replica_open(&sync->replica, path, error);
+    if (code == ATHENA_UNAVAILABLE && is_to_read)
+        code = replica_open_to_read(&sync->replica, path, error);
     if (!code && memcmp(replica_doc(sync->replica), sync->keys.doc, ATHENA_DOC_BYTES) != 0)
         code = sync_fail(error, ATHENA_INTERNAL, folder, "the key is not that of this replica");
     return code ? code : open_descriptors(sync, error);
 }
 
-enum athena_code athena_sync_open(struct athena_sync **sync, const char *folder,
-                                  const char *passphrase, struct athena_error *error) {
+static enum athena_code open_folder(struct athena_sync **sync, const char *folder,
+                                    const char *passphrase, bool is_to_read,
+                                    struct athena_error *error) {
     if (sodium_init() < 0)
         return sync_fail(error, ATHENA_INTERNAL, "libsodium", "cannot start");
     struct athena_sync *opened = calloc(1, sizeof *opened);
     if (!opened)
         return sync_fail(error, ATHENA_NO_MEMORY, folder, "out of memory");
     opened->lock_fd = opened->epoll_fd = opened->event_fd = opened->timer_fd = -1;
-    enum athena_code code = open_all(opened, folder, passphrase, error);
+    enum athena_code code = open_all(opened, folder, passphrase, is_to_read, error);
     if (code)
         athena_sync_close(opened);
     else
         *sync = opened;
     return code;
+}
+
+enum athena_code athena_sync_open(struct athena_sync **sync, const char *folder,
+                                  const char *passphrase, struct athena_error *error) {
+    return open_folder(sync, folder, passphrase, false, error);
+}
+
+enum athena_code athena_sync_open_to_read(struct athena_sync **sync, const char *folder,
+                                          const char *passphrase, struct athena_error *error) {
+    return open_folder(sync, folder, passphrase, true, error);
 }
 
 void athena_sync_close(struct athena_sync *sync) {
@@ -302,26 +329,37 @@ enum athena_code athena_sync_get_url(struct athena_sync *sync,
     return replica_get_text(sync->replica, "url", url, ATHENA_SYNC_URL_BYTES, error);
 }
 
-enum athena_code athena_sync_get_status(struct athena_sync *sync, struct athena_sync_status *status,
-                                        struct athena_error *error) {
-    struct athena_url url;
-    struct replica_server server = {0};
+/* Before the first connection a server lacks everything. */
+static enum athena_code count(struct athena_sync *sync, struct athena_sync_status *status,
+                              struct replica_server *server, struct athena_error *error) {
     struct replica_counts counts;
-    *status = (struct athena_sync_status){0};
-    enum athena_code code = athena_sync_get_url(sync, status->url, error);
-    status->has_server = !code && athena_url_parse(&url, sync_view(status->url), NULL) == ATHENA_OK;
+    enum athena_code code = ATHENA_OK;
     if (status->has_server)
-        code = replica_server(sync->replica, sync_view(url.authority), &server, error);
+        code = sync_find_server(sync, status->url, server, error);
     if (!code)
-        code = replica_count(sync->replica, status->has_server ? &server : NULL, &counts, error);
+        code = replica_count(sync->replica, server->key ? server : NULL, &counts, error);
     if (code)
         return code;
     status->changes = counts.readable;
     status->quarantined = counts.quarantined;
     status->digest = counts.digest;
-    status->pending = counts.waiting;
+    status->pending = server->key || !status->has_server ? counts.waiting : counts.readable;
     status->refused = counts.refused;
     status->conflicts = counts.conflicts;
+    return ATHENA_OK;
+}
+
+enum athena_code athena_sync_get_status(struct athena_sync *sync, struct athena_sync_status *status,
+                                        struct athena_error *error) {
+    struct athena_url url;
+    struct replica_server server = {0};
+    *status = (struct athena_sync_status){0};
+    enum athena_code code = athena_sync_get_url(sync, status->url, error);
+    status->has_server = !code && athena_url_parse(&url, sync_view(status->url), NULL) == ATHENA_OK;
+    if (!code)
+        code = count(sync, status, &server, error);
+    if (code)
+        return code;
     status->known = server.known;
     status->has_cursor = server.cursor[0] != '\0';
     status->is_connected = sync->session && session_is_connected(sync->session);

@@ -49,6 +49,13 @@ ATHENA_SYNC_EXPORT enum athena_code athena_sync_create(const char *folder, const
 ATHENA_SYNC_EXPORT enum athena_code athena_sync_open(struct athena_sync **sync, const char *folder,
                                                      const char *passphrase,
                                                      struct athena_error *error);
+/* The same for reading alone, which a full disk and a folder that cannot be written to allow as
+ * well, unless a kill has left something in SQLite's log. What stores may then give
+ * ATHENA_UNAVAILABLE. */
+ATHENA_SYNC_EXPORT enum athena_code athena_sync_open_to_read(struct athena_sync **sync,
+                                                             const char *folder,
+                                                             const char *passphrase,
+                                                             struct athena_error *error);
 /* Ends the connection, if any, and frees everything; takes a second at most. NULL is fine. Not from
  * within a callback: note the wish there, and close when what called it has returned. */
 ATHENA_SYNC_EXPORT void athena_sync_close(struct athena_sync *sync);
@@ -182,6 +189,12 @@ ATHENA_SYNC_EXPORT enum athena_code athena_sync_get_status(struct athena_sync *s
                                                            struct athena_sync_status *status,
                                                            struct athena_error *error);
 
+/* Everything that is kept about the server of a URL, as if it had never been connected to: for one
+ * that is gone for good, since each later change is noted down as lacking there. ATHENA_BAD_URL
+ * when nothing is kept about it, ATHENA_ALREADY_OPEN while connecting is wanted. */
+ATHENA_SYNC_EXPORT enum athena_code
+athena_sync_forget_server(struct athena_sync *sync, const char *url, struct athena_error *error);
+
 /* ---- Syncing ---- */
 
 enum athena_sync_event_type {
@@ -204,6 +217,22 @@ struct athena_sync_event {
     uint64_t retry_ms;                /* DISCONNECTED */
     struct athena_error error;
 };
+
+/* What an event of the type QUARANTINED, REFUSED or CONFLICT has told of, and is so still. */
+struct athena_sync_attention {
+    enum athena_sync_event_type type;
+    uint64_t number;
+    struct athena_text_view id;
+    struct athena_text_view reason;
+    struct athena_bytes_view other; /* CONFLICT: the envelope that the server holds */
+};
+/* Calls `each` for everything that needs attention, until it returns false: what is in quarantine,
+ * and what the server of the remembered URL refuses or holds otherwise. `each` may call other
+ * functions of the replica. */
+ATHENA_SYNC_EXPORT enum athena_code
+athena_sync_each_attention(struct athena_sync *sync,
+                           bool (*each)(void *ctx, const struct athena_sync_attention *attention),
+                           void *ctx, struct athena_error *error);
 
 struct athena_sync_connect_options {
     const char *url;     /* NULL: the remembered one */

@@ -206,8 +206,8 @@ static enum athena_code one_server(struct replica *r, sqlite3_stmt *row,
     return step == SQLITE_DONE ? ATHENA_OK : sql_failed(r, error);
 }
 
-static enum athena_code find_server(struct replica *r, struct athena_text_view authority,
-                                    struct replica_server *server, struct athena_error *error) {
+enum athena_code replica_find_server(struct replica *r, struct athena_text_view authority,
+                                     struct replica_server *server, struct athena_error *error) {
     *server = (struct replica_server){0};
     sqlite3_stmt *row = sql_start(r, SQL_FIND_SERVER);
     sql_bind_text(row, 1, authority);
@@ -234,8 +234,19 @@ static enum athena_code enter_server(struct replica *r, struct athena_text_view 
 
 enum athena_code replica_server(struct replica *r, struct athena_text_view authority,
                                 struct replica_server *server, struct athena_error *error) {
-    enum athena_code code = find_server(r, authority, server, error);
+    enum athena_code code = replica_find_server(r, authority, server, error);
     return code || server->key ? code : enter_server(r, authority, server, error);
+}
+
+enum athena_code replica_forget_server(struct replica *r, const struct replica_server *server,
+                                       struct athena_error *error) {
+    static const enum sql steps[] = {SQL_FORGET_SERVER, SQL_FORGET_LACKING, SQL_FORGET_CONFLICTS};
+    enum athena_code code = ATHENA_OK;
+    for (size_t i = 0; i < sizeof steps / sizeof steps[0] && !code; i++) {
+        sqlite3_bind_int64(sql_start(r, steps[i]), 1, server->key);
+        code = sql_run(r, steps[i], error);
+    }
+    return code;
 }
 
 enum athena_code replica_save_server(struct replica *r, const struct replica_server *server,
@@ -439,41 +450,7 @@ enum athena_code replica_load_document(struct replica *r, uint8_t **document, si
     return code;
 }
 
-/* ---- Numbers ---- */
-
-static enum athena_code count_changes(struct replica *r, struct replica_counts *counts,
-                                      struct athena_error *error) {
-    sqlite3_stmt *row = sql_start(r, SQL_HASHES);
-    int step;
-    while ((step = sqlite3_step(row)) == SQLITE_ROW) {
-        if (sqlite3_column_int(row, 1) == CHANGE_READABLE)
-            counts->readable++;
-        else
-            counts->quarantined++;
-        if (sql_blob(row, 0).len == ATHENA_HASH_BYTES)
-            athena_digest_add(&counts->digest, sql_blob(row, 0).at);
-    }
-    enum athena_code code = step == SQLITE_DONE ? ATHENA_OK : sql_failed(r, error);
-    sqlite3_reset(row);
-    return code;
-}
-
-enum athena_code replica_count(struct replica *r, const struct replica_server *server,
-                               struct replica_counts *counts, struct athena_error *error) {
-    *counts = (struct replica_counts){0};
-    enum athena_code code = count_changes(r, counts, error);
-    if (code || !server)
-        return code;
-    sqlite3_stmt *row = sql_start(r, SQL_COUNT_SERVER);
-    sqlite3_bind_int64(row, 1, server->key);
-    if (sqlite3_step(row) != SQLITE_ROW)
-        code = sql_failed(r, error);
-    counts->waiting = (uint64_t)sqlite3_column_int64(row, 0);
-    counts->refused = (uint64_t)sqlite3_column_int64(row, 1);
-    counts->conflicts = (uint64_t)sqlite3_column_int64(row, 2);
-    sqlite3_reset(row);
-    return code;
-}
+/* ---- Sums ---- */
 
 /* Sums one server's known changes and compares. */
 static enum athena_code verify_server(struct replica *r, const struct replica_server *server,
@@ -498,16 +475,6 @@ static enum athena_code next_server(struct replica *r, int64_t after, struct rep
     sqlite3_bind_int64(row, 1, after);
     server->key = 0;
     enum athena_code code = one_server(r, row, server, error);
-    sqlite3_reset(row);
-    return code;
-}
-
-enum athena_code replica_verify_file(struct replica *r, struct athena_error *error) {
-    sqlite3_stmt *row = sql_start(r, SQL_INTEGRITY);
-    enum athena_code code = sqlite3_step(row) == SQLITE_ROW ? ATHENA_OK : sql_failed(r, error);
-    struct athena_text_view verdict = code ? (struct athena_text_view){"", 0} : sql_text(row, 0);
-    if (!code && (verdict.len != 2 || memcmp(verdict.at, "ok", 2) != 0))
-        code = sql_damaged(error, verdict.at);
     sqlite3_reset(row);
     return code;
 }

@@ -61,6 +61,11 @@ enum athena_code replica_create(const char *path, const uint8_t doc[static ATHEN
                                 const char *url, struct athena_error *error);
 enum athena_code replica_open(struct replica **replica, const char *path,
                               struct athena_error *error);
+/* For reading alone, where nothing can be written, not even SQLite's log and its index. The folder
+ * has to be locked, or nobody may be able to write. ATHENA_UNAVAILABLE when the log holds what the
+ * database does not, after a kill. */
+enum athena_code replica_open_to_read(struct replica **replica, const char *path,
+                                      struct athena_error *error);
 /* Both in one, for a database that lives only as long as this. */
 enum athena_code replica_open_in_memory(struct replica **replica,
                                         const uint8_t doc[static ATHENA_DOC_BYTES],
@@ -113,6 +118,12 @@ enum athena_code replica_quarantine(struct replica *replica, uint64_t number, co
 
 /* ---- What a server holds ---- */
 
+/* server->key is 0 when nothing is kept about this authority. */
+enum athena_code replica_find_server(struct replica *replica, struct athena_text_view authority,
+                                     struct replica_server *server, struct athena_error *error);
+/* (in a step) As if it had never been connected to. */
+enum athena_code replica_forget_server(struct replica *replica, const struct replica_server *server,
+                                       struct athena_error *error);
 /* Finds the server by its authority, or enters it as one that lacks everything. */
 enum athena_code replica_server(struct replica *replica, struct athena_text_view authority,
                                 struct replica_server *server, struct athena_error *error);
@@ -157,6 +168,23 @@ enum athena_code replica_save_document(struct replica *replica, struct athena_by
 /* *document is the caller's to free(); NULL when none is saved. */
 enum athena_code replica_load_document(struct replica *replica, uint8_t **document, size_t *len,
                                        uint64_t *through, struct athena_error *error);
+
+/* ---- What needs attention ---- */
+
+enum attention_kind { ATTENTION_QUARANTINED, ATTENTION_REFUSED, ATTENTION_CONFLICT };
+
+struct replica_attention {
+    enum attention_kind kind;
+    uint64_t number;
+    struct athena_text_view id; /* all borrowed until the callback returns */
+    struct athena_text_view reason;
+    struct athena_bytes_view other; /* CONFLICT: the server's bytes */
+};
+/* `take` must not use the replica; ATHENA_NO_MEMORY when it returns false. */
+enum athena_code
+replica_each_attention(struct replica *replica, const struct replica_server *server,
+                       bool (*take)(void *ctx, const struct replica_attention *attention),
+                       void *ctx, struct athena_error *error);
 
 struct replica_counts {
     uint64_t readable;

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { SCHEMA_VERSION = 1 };
@@ -63,6 +64,9 @@ static const char *const texts[SQL_COUNT] = {
     [SQL_NEW_SERVER] =
         "INSERT INTO server (authority, cursor, count, sum) VALUES (?1, '', 0, zeroblob(32))",
     [SQL_LACK_ALL] = "INSERT INTO lacking SELECT ?1, number, state * 3, 0 FROM change",
+    [SQL_FORGET_SERVER] = "DELETE FROM server WHERE key = ?1",
+    [SQL_FORGET_LACKING] = "DELETE FROM lacking WHERE server = ?1",
+    [SQL_FORGET_CONFLICTS] = "DELETE FROM conflict WHERE server = ?1",
     [SQL_SAVE_SERVER] = "UPDATE server SET cursor = ?2, count = ?3, sum = ?4 WHERE key = ?1",
     [SQL_STOP_LACKING] = "DELETE FROM lacking WHERE server = ?1 AND number = ?2",
     [SQL_SET_LACKING] =
@@ -77,6 +81,14 @@ static const char *const texts[SQL_COUNT] = {
     [SQL_READMIT] = "UPDATE lacking SET why = 0 WHERE server = ?1 AND why = 2 AND size_limit < ?2",
     [SQL_SAVE_DOCUMENT] = "INSERT OR REPLACE INTO document VALUES (1, ?1, ?2)",
     [SQL_LOAD_DOCUMENT] = "SELECT through, data FROM document",
+    [SQL_ATTENTION] =
+        "SELECT 0, number, id, coalesce(reason, ''), x'' FROM change WHERE state = 1 "
+        "UNION ALL SELECT 1, l.number, c.id, CASE l.why WHEN 2 THEN "
+        "'larger than the server takes' ELSE 'the server refuses it' END, x'' "
+        "FROM lacking l JOIN change c ON c.number = l.number "
+        "WHERE l.server = ?1 AND l.why IN (1, 2) "
+        "UNION ALL SELECT 2, x.number, c.id, 'the server holds other bytes under this id', x.data "
+        "FROM conflict x JOIN change c ON c.number = x.number WHERE x.server = ?1",
     [SQL_HASHES] = "SELECT hash, state FROM change",
     [SQL_COUNT_SERVER] = "SELECT "
                          "(SELECT count(*) FROM lacking WHERE server = ?1 AND why = 0),"
@@ -270,12 +282,12 @@ enum athena_code replica_create(const char *path, const uint8_t doc[static ATHEN
     return code;
 }
 
-enum athena_code replica_open(struct replica **replica, const char *path,
-                              struct athena_error *error) {
+static enum athena_code open_with(struct replica **replica, const char *name, int flags,
+                                  const char *pragmas, struct athena_error *error) {
     struct replica *r = calloc(1, sizeof *r);
     if (!r)
         return sql_no_memory(error);
-    enum athena_code code = open_database(r, path, SQLITE_OPEN_READWRITE, use_pragmas, error);
+    enum athena_code code = open_database(r, name, flags, pragmas, error);
     if (!code)
         code = check_version(r, error);
     if (!code)
@@ -285,6 +297,36 @@ enum athena_code replica_open(struct replica **replica, const char *path,
     else
         *replica = r;
     return code;
+}
+
+enum athena_code replica_open(struct replica **replica, const char *path,
+                              struct athena_error *error) {
+    return open_with(replica, path, SQLITE_OPEN_READWRITE, use_pragmas, error);
+}
+
+static bool has_log(const char *path) {
+    char log[4096 + 16];
+    struct stat status;
+    snprintf(log, sizeof log, "%s-wal", path);
+    return stat(log, &status) == 0 && status.st_size > 0;
+}
+
+/* "file:PATH?immutable=1", which tells SQLite that it needs no log and no locks. */
+static void make_uri(char *uri, size_t room, const char *path) {
+    size_t len = (size_t)snprintf(uri, room, "file:");
+    for (; *path && len + 20 < room; path++)
+        len += (size_t)snprintf(uri + len, room - len, strchr("?#%", *path) ? "%%%02X" : "%c",
+                                (unsigned char)*path);
+    snprintf(uri + len, room - len, "?immutable=1");
+}
+
+enum athena_code replica_open_to_read(struct replica **replica, const char *path,
+                                      struct athena_error *error) {
+    char uri[3 * 4096];
+    if (has_log(path))
+        return fail(error, ATHENA_UNAVAILABLE, "its log cannot be read without writing");
+    make_uri(uri, sizeof uri, path);
+    return open_with(replica, uri, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI, "", error);
 }
 
 enum athena_code replica_open_in_memory(struct replica **replica,

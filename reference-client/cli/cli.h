@@ -58,7 +58,9 @@ int cli_usage(const char *what);
 /* Opens the replica, asking for a passphrase when its key is locked. NULL, and the status, when
  * that fails. */
 struct athena_sync *cli_open(const struct arguments *arguments, int *status);
-/* The same; with --key the replica is made when the folder holds none, and has to be of that
+/* For a command that only reads, which works without room on the disk. */
+struct athena_sync *cli_open_to_read(const struct arguments *arguments, int *status);
+/* As cli_open; with --key the replica is made when the folder holds none, and has to be of that
  * document when it does. */
 struct athena_sync *cli_open_or_join(const struct arguments *arguments, int *status);
 /* A passphrase from a file, or typed twice when it is new. malloc'd; NULL when there is none. */

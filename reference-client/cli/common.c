@@ -95,7 +95,10 @@ bool cli_read_token(const struct arguments *arguments, char **token) {
 
 /* ---- Opening ---- */
 
-struct athena_sync *cli_open(const struct arguments *arguments, int *status) {
+typedef enum athena_code opener(struct athena_sync **sync, const char *folder,
+                                const char *passphrase, struct athena_error *error);
+
+static struct athena_sync *open_by(opener *open, const struct arguments *arguments, int *status) {
     struct athena_sync *sync = NULL;
     struct athena_error error;
     char *passphrase = NULL;
@@ -106,15 +109,23 @@ struct athena_sync *cli_open(const struct arguments *arguments, int *status) {
             return NULL;
         }
     }
-    enum athena_code code = athena_sync_open(&sync, arguments->folder, passphrase, &error);
+    enum athena_code code = open(&sync, arguments->folder, passphrase, &error);
     if (code == ATHENA_FORBIDDEN && !passphrase && isatty(STDIN_FILENO)) {
         passphrase = cli_read_passphrase(NULL, "Passphrase", false);
         if (passphrase)
-            code = athena_sync_open(&sync, arguments->folder, passphrase, &error);
+            code = open(&sync, arguments->folder, passphrase, &error);
     }
     cli_wipe(passphrase);
     *status = code ? cli_fail("cannot open", &error) : EXIT_DONE;
     return code ? NULL : sync;
+}
+
+struct athena_sync *cli_open(const struct arguments *arguments, int *status) {
+    return open_by(athena_sync_open, arguments, status);
+}
+
+struct athena_sync *cli_open_to_read(const struct arguments *arguments, int *status) {
+    return open_by(athena_sync_open_to_read, arguments, status);
 }
 
 void cli_warn_of_clear_text(struct athena_sync *sync) {

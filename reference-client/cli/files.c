@@ -112,7 +112,7 @@ static int export_all(struct athena_sync *sync, struct export *export) {
 int command_export(const struct arguments *arguments) {
     int status;
     struct export export = {.target = arguments->words[0]};
-    struct athena_sync *sync = cli_open(arguments, &status);
+    struct athena_sync *sync = cli_open_to_read(arguments, &status);
     if (!sync)
         return status;
     status = make_folders(export.target);

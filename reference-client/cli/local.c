@@ -97,7 +97,9 @@ int command_key(const struct arguments *arguments) {
     int status;
     if (arguments->locks && arguments->unlocks)
         return cli_usage("--lock or --unlock, not both");
-    struct athena_sync *sync = cli_open(arguments, &status);
+    struct athena_sync *sync = arguments->locks || arguments->unlocks
+                                   ? cli_open(arguments, &status)
+                                   : cli_open_to_read(arguments, &status);
     if (!sync)
         return status;
     if (arguments->locks || arguments->unlocks)
@@ -204,7 +206,7 @@ int command_status(const struct arguments *arguments) {
     struct athena_sync_status state;
     uint8_t doc[ATHENA_DOC_BYTES];
     char doc_text[ATHENA_DOC_TEXT_LEN + 1];
-    struct athena_sync *sync = cli_open(arguments, &status);
+    struct athena_sync *sync = cli_open_to_read(arguments, &status);
     if (!sync)
         return status;
     athena_sync_doc(sync, doc);
@@ -229,7 +231,7 @@ int command_verify(const struct arguments *arguments) {
     int status;
     uint64_t checked;
     struct athena_error error;
-    struct athena_sync *sync = cli_open(arguments, &status);
+    struct athena_sync *sync = cli_open_to_read(arguments, &status);
     if (!sync)
         return status;
     if (athena_sync_verify(sync, show_verified, NULL, &checked, &error))
