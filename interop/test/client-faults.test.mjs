@@ -2,6 +2,7 @@
 import test from 'node:test'
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
+import { atEnd } from './at-end.mjs'
 import { EMPTY, LIMITS, MemoryStorage, replica, scripted } from './client-kit.mjs'
 import { dial, serve, Writer } from './server-kit.mjs'
 import { Backoff } from '../client/backoff.mjs'
@@ -308,7 +309,7 @@ test('a server that never says welcome is given up', async (t) => {
   const mute = createServer().listen(0, '127.0.0.1')
   mute.on('upgrade', () => {})
   await once(mute, 'listening')
-  t.after(() => { mute.close(); mute.closeAllConnections() })
+  atEnd(t, () => { mute.close(); mute.closeAllConnections() })
   const anna = await replica(t, { url: `ws://127.0.0.1:${mute.address().port}/`, times: { welcome: 20 } })
   const gone = anna.events.next('disconnected')
   anna.connect()
@@ -402,7 +403,7 @@ test('the WebSocket of Node follows no redirect', async (t) => {
     socket.end('HTTP/1.1 302 Found\r\nLocation: /elsewhere\r\nContent-Length: 0\r\n\r\n')
   })
   await once(here, 'listening')
-  t.after(() => here.close())
+  atEnd(t, () => here.close())
   const socket = new NodeWebSocket(`ws://127.0.0.1:${here.address().port}/`, ['athena-sync.v1'])
   socket.onerror = () => {}
   await new Promise((resolve) => { socket.onclose = resolve })

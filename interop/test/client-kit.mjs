@@ -8,6 +8,7 @@ import { Replica } from '../client.mjs'
 import { NodeWebSocket } from '../node/websocket.mjs'
 import { newSecret } from '../lib/keys.mjs'
 import { encode } from '../lib/base64url.mjs'
+import { atEnd } from './at-end.mjs'
 import { file } from './server-kit.mjs'
 
 /** Keeps records as a file would: as text, whole groups only. */
@@ -51,28 +52,28 @@ export const SHORT = { first: 5, most: 40 }
 export async function replica(t, { secret = newSecret(), storage = new MemoryStorage(), ...options }) {
   const events = new Events()
   const made = await Replica.open({ WebSocket: NodeWebSocket, backoff: SHORT, secret, storage, onEvent: (event) => events.add(event), ...options })
-  t.after(() => made.stop())
+  atEnd(t, () => made.stop())
   return Object.assign(made, { events, secret, storage })
 }
 
 /** cli.mjs watch, as a process. */
 export async function watch(t, folder, ...args) {
   const child = spawn(process.execPath, [file('cli.mjs'), 'watch', folder, ...args], { stdio: ['pipe', 'pipe', 'inherit'] })
-  t.after(() => child.kill('SIGKILL'))
+  const ended = once(child, 'close')
+  const kill = (signal) => {
+    child.kill(signal)
+    return ended
+  }
+  atEnd(t, () => kill('SIGKILL'))
   const events = new Events()
   const ready = events.next('ready')
   createInterface(child.stdout).on('line', (line) => events.add(JSON.parse(line)))
-  const ended = once(child, 'close')
   await ready
   let id = 0
   const ask = (cmd, members = {}) => {
     const answer = events.next('answer', { id: ++id })
     child.stdin.write(`${JSON.stringify({ id, cmd, ...members })}\n`)
     return answer
-  }
-  const kill = (signal) => {
-    child.kill(signal)
-    return ended
   }
   const write = (text) => child.stdin.write(`${text}\n`)
   const end = () => child.stdin.end()
@@ -98,7 +99,7 @@ export const EMPTY = { count: 0, digest: encode(new Uint8Array(32)), cursor: 'em
 export async function scripted(t, { answer, limits = LIMITS, welcome = {} }) {
   const server = new WebSocketServer({ port: 0, host: '127.0.0.1' })
   await once(server, 'listening')
-  t.after(() => {
+  atEnd(t, () => {
     for (const socket of server.clients) socket.terminate()
     server.close()
   })

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import WebSocket from 'ws'
+import { atEnd } from './at-end.mjs'
 import { deriveKeys, newSecret } from '../lib/keys.mjs'
 import { envelopeLength, seal } from '../lib/envelope.mjs'
 import { prove } from '../lib/proof.mjs'
@@ -19,13 +20,13 @@ export const file = (name) => fileURLToPath(new URL(`../${name}`, import.meta.ur
 
 export function folder(t) {
   const path = mkdtempSync(join(tmpdir(), 'athena-js-'))
-  t.after(() => rmSync(path, { recursive: true, force: true }))
+  atEnd(t, () => rmSync(path, { recursive: true, force: true, maxRetries: 10 }))
   return path
 }
 
 export async function serve(t, options = {}) {
   const server = await startServer({ data: folder(t), ...options })
-  t.after(() => server.stop())
+  atEnd(t, () => server.stop())
   return server
 }
 
@@ -34,22 +35,22 @@ export async function spawnServer(t, data, { shell = 'exec "$@"', args = [] } = 
   const command = [process.execPath, file('server.mjs'), '--data', data, ...args]
   const child = spawn('/bin/sh', ['-c', shell, 'sh', ...command], { stdio: ['ignore', 'pipe', 'pipe'] })
   const ended = once(child, 'exit')
-  t.after(() => child.kill('SIGKILL'))
-  const errors = []
-  child.stderr.on('data', (chunk) => errors.push(chunk))
-  const [line] = await Promise.race([once(createInterface(child.stdout), 'line'), ended.then(([code]) => [code])])
-  if (typeof line !== 'string') throw new Error(`the server ended with ${line}: ${Buffer.concat(errors)}`)
   const kill = async (signal) => {
     child.kill(signal)
     return (await ended)[0]
   }
+  atEnd(t, () => kill('SIGKILL'))
+  const errors = []
+  child.stderr.on('data', (chunk) => errors.push(chunk))
+  const [line] = await Promise.race([once(createInterface(child.stdout), 'line'), ended.then(([code]) => [code])])
+  if (typeof line !== 'string') throw new Error(`the server ended with ${line}: ${Buffer.concat(errors)}`)
   return { url: line.replace('listening on ', ''), kill, errors: () => Buffer.concat(errors).toString() }
 }
 
 /** A connection that sends what it is told; `next()` is the next message, `closed` the close code. */
 export async function dial(t, url, { protocols = ['athena-sync.v1'], ...options } = {}) {
   const socket = new WebSocket(url, protocols, options)
-  t.after(() => socket.terminate())
+  atEnd(t, () => socket.terminate())
   const messages = []
   const waiting = []
   socket.on('message', (data) => {

@@ -1,86 +1,12 @@
 // The page in Debian's Chromium, with real servers: two devices, cut connections, a second tab, a reload.
 import test from 'node:test'
 import assert from 'node:assert/strict'
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
-import { once } from 'node:events'
-import { spawn } from 'node:child_process'
-import { createInterface } from 'node:readline'
-import { tmpdir } from 'node:os'
+import { mkdirSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
-import { chromium } from 'playwright-core'
+import { BUILD, device, field, inBrowser, line, openPage, serve, SERVERS, settled, temporary } from './browser-kit.mjs'
 import { difference } from '../text.mjs'
 
-const WEB = fileURLToPath(new URL('..', import.meta.url))
-const BUILD = process.env.ATHENA_BUILD ?? join(WEB, '..', '..', 'build')
-const SERVERS = {
-  'athena-syncd': `exec '${BUILD}/athena-syncd' --listen 127.0.0.1:0 --data`,
-  'server.mjs': `exec '${process.execPath}' '${join(WEB, '..', 'server.mjs')}' --data`
-}
 const SENTENCE = 'Nobody else reads this sentence.'
-
-function temporary(t) {
-  const path = mkdtempSync(join(tmpdir(), 'athena-web-test-'))
-  t.after(() => rmSync(path, { recursive: true, force: true }))
-  return path
-}
-
-// The page's server, with a sync server that keeps its data in `data`.
-async function serve(t, server, data) {
-  const child = spawn(process.execPath, [join(WEB, 'serve.mjs'), '--server', `${SERVERS[server]} '${data}'`], { stdio: ['ignore', 'pipe', 'inherit'] })
-  t.after(async () => {
-    child.kill('SIGTERM')
-    await once(child, 'exit')
-  })
-  const [line] = await once(createInterface(child.stdout), 'line')
-  return line.replace('open ', '')
-}
-
-// A browser with a profile of its own: what passes in it, and what goes wrong.
-async function browse(t, options) {
-  const browser = await chromium.launchPersistentContext(temporary(t), {
-    executablePath: '/usr/bin/chromium',
-    args: ['--no-sandbox', '--disable-gpu'],
-    ...options
-  })
-  const wrong = []
-  const frames = []
-  browser.on('page', (page) => {
-    page.on('pageerror', (error) => wrong.push(error.message))
-    page.on('console', (message) => message.type() === 'error' && wrong.push(message.text()))
-    page.on('websocket', (socket) => {
-      for (const event of ['framesent', 'framereceived']) socket.on(event, ({ payload }) => frames.push(String(payload)))
-    })
-  })
-  t.after(() => browser.close())
-  return { browser, frames, wrong }
-}
-
-// A test in a browser of its own, in which nothing goes wrong beside what the test looks at.
-function inBrowser(name, options, body) {
-  test(name, async (t) => {
-    const { browser, frames, wrong } = await browse(t, options)
-    await body(t, browser, frames)
-    assert.deepEqual(wrong, [])
-  })
-}
-
-const device = (page, number) => page.locator('.device').nth(number - 1)
-const field = (page, number) => device(page, number).locator('textarea')
-const line = (page, number) => device(page, number).locator('.line')
-
-// Waits until a device of the page says so.
-const settled = (page, number, text) => page.waitForFunction(([index, text]) => {
-  const section = document.querySelectorAll('.device')[index]
-  return section?.querySelector('textarea').value === text && section.querySelector('.status').textContent === 'in sync'
-}, [number - 1, text])
-
-async function openPage(browser, url, text = '') {
-  const page = await browser.newPage()
-  await page.goto(url)
-  await settled(page, 2, text)
-  return page
-}
 
 function* filesOf(folder) {
   for (const entry of readdirSync(folder, { withFileTypes: true })) {
@@ -114,13 +40,13 @@ for (const server of Object.keys(SERVERS)) {
 
     const words = ['Nobody', 'sentence', new URL(page.url()).hash.slice(1)]
     const seen = [...filesOf(data)].map((path) => readFileSync(path, 'latin1')).concat(frames)
-  assert.ok(frames.length > 20)
+    assert.ok(frames.length > 20)
     for (const word of words) assert.ok(!seen.some((what) => what.includes(word)), `the server has seen ${word}`)
   })
 }
 
 inBrowser('a reload keeps what was written offline; a second tab gets devices of its own', {}, async (t, browser) => {
-  const page = await openPage(browser, await serve(t, 'athena-syncd', temporary(t)))
+  const page = await openPage(browser, await serve(t))
   await field(page, 1).fill('kept')
   await settled(page, 2, 'kept')
   await line(page, 1).click()
@@ -138,7 +64,7 @@ inBrowser('a reload keeps what was written offline; a second tab gets devices of
 })
 
 inBrowser('the inspector shows what the server sees beside what the user sees', {}, async (t, browser) => {
-  const page = await openPage(browser, await serve(t, 'athena-syncd', temporary(t)))
+  const page = await openPage(browser, await serve(t))
   await field(page, 1).fill('hello')
   await settled(page, 2, 'hello')
   const live = device(page, 2).locator('.messages details', { has: page.locator('b', { hasText: /^changed$/ }) })
@@ -151,7 +77,7 @@ inBrowser('the inspector shows what the server sees beside what the user sees', 
 
 inBrowser('a wrong secret is told, and nothing is opened', {}, async (t, browser) => {
   const page = await browser.newPage()
-  await page.goto(`${await serve(t, 'athena-syncd', temporary(t))}web/index.html#abc`)
+  await page.goto(`${await serve(t)}web/index.html#abc`)
   await page.locator('#failure:not([hidden])').waitFor()
   assert.equal(await page.locator('#failure').textContent(), 'This page cannot start: a document secret is 43 characters of canonical base64url')
   assert.equal(await page.locator('.device').count(), 0)
@@ -162,7 +88,7 @@ for (const width of [1280, 390]) {
     inBrowser(`it fits a window of ${width} pixels, ${colorScheme}; a picture is left in build/web`, { viewport: { width, height: 900 }, colorScheme }, async (t, browser) => {
       const pictures = join(BUILD, 'web')
       mkdirSync(pictures, { recursive: true })
-      const page = await openPage(browser, await serve(t, 'athena-syncd', temporary(t)))
+      const page = await openPage(browser, await serve(t))
       await field(page, 1).pressSequentially('A shopping list: bread, cheese, apples')
       await settled(page, 2, 'A shopping list: bread, cheese, apples')
       await device(page, 2).locator('.messages summary').first().click()
