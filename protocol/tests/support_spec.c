@@ -63,6 +63,50 @@ bool spec_next_row(struct athena_text_view *section, struct spec_row *row) {
     return false;
 }
 
+bool spec_block(struct athena_text_view section, size_t index, struct athena_text_view *block) {
+    size_t fences = 0;
+    while (section.len) {
+        struct athena_text_view line = next_line(&section);
+        if (line.len < 3 || memcmp(line.at, "```", 3) != 0)
+            continue;
+        if (fences == 2 * index)
+            block->at = section.at;
+        if (fences == 2 * index + 1) {
+            block->len = (size_t)(line.at - block->at);
+            return true;
+        }
+        fences++;
+    }
+    return false;
+}
+
+static bool is_white(char ch) {
+    return ch == ' ' || ch == '\n';
+}
+
+/* Whether the section goes on so from `at`. */
+static bool goes_on(struct athena_text_view section, size_t at, const char *text) {
+    while (*text && at < section.len) {
+        if (is_white(*text) ? !is_white(section.at[at]) : *text != section.at[at])
+            return false;
+        bool was_white = is_white(*text);
+        do
+            text++;
+        while (was_white && is_white(*text));
+        do
+            at++;
+        while (was_white && at < section.len && is_white(section.at[at]));
+    }
+    return !*text;
+}
+
+bool spec_has(struct athena_text_view section, const char *text) {
+    for (size_t at = 0; at < section.len; at++)
+        if (goes_on(section, at, text))
+            return true;
+    return false;
+}
+
 bool cell_is(struct athena_text_view cell, const char *text) {
     return cell.len == strlen(text) && memcmp(cell.at, text, cell.len) == 0;
 }
