@@ -12,7 +12,7 @@ PREFIX   ?= /usr/local
 DESTDIR  ?=
 PKGS     := libwebsockets libcjson libsodium sqlite3 openssl
 NODE_DEPS = $(if $(shell command -v node),,nodejs) $(if $(shell command -v npm),,npm)
-DEPS     := gcc make pkg-config jq libwebsockets-dev libcjson-dev libsodium-dev libsqlite3-dev \
+DEPS     := gcc g++ make pkg-config jq libwebsockets-dev libcjson-dev libsodium-dev libsqlite3-dev \
             libev-dev libwslay-dev libssl-dev openssl check libxml2-utils perl
 DEV_DEPS := clang clang-format clang-tidy libclang-rt-14-dev shellcheck valgrind mandoc git chromium \
             spin

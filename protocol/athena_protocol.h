@@ -20,8 +20,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* The elements that an array behind a parameter has at least, which C++ has no word for. */
 #ifdef __cplusplus
-#error "a C11 header: array bounds in parameters are not C++"
+#define ATHENA_AT_LEAST(count) count
+extern "C" {
+#else
+#define ATHENA_AT_LEAST(count) static count
 #endif
 
 #pragma GCC visibility push(default) /* part of the shared library's interface */
@@ -141,20 +145,20 @@ bool athena_base64url_decode(uint8_t *bytes, size_t capacity, size_t *bytes_len,
 
 /* 43 characters of canonical base64url, or ATHENA_BAD_ID [ASP-ID-1]. Says nothing about the point:
  * see athena_proof_verify. A document secret has the same form in text [ASP-KEY-3]. */
-enum athena_code athena_doc_parse(uint8_t doc[static ATHENA_DOC_BYTES],
+enum athena_code athena_doc_parse(uint8_t doc[ATHENA_AT_LEAST(ATHENA_DOC_BYTES)],
                                   struct athena_text_view text, struct athena_error *error);
 /* Writes 43 characters and a NUL. */
-void athena_doc_format(char text[static ATHENA_DOC_TEXT_LEN + 1],
-                       const uint8_t doc[static ATHENA_DOC_BYTES]);
+void athena_doc_format(char text[ATHENA_AT_LEAST(ATHENA_DOC_TEXT_LEN + 1)],
+                       const uint8_t doc[ATHENA_AT_LEAST(ATHENA_DOC_BYTES)]);
 /* Grammar [ASP-ID-2]: lower-case hexadecimal, 1 to 64 bytes; `<actor>:<uuid>` with a version 4
  * UUID. ATHENA_BAD_ID says what is wrong and where. */
 enum athena_code athena_actor_check(struct athena_text_view actor, struct athena_error *error);
 enum athena_code athena_change_id_check(struct athena_text_view id, struct athena_error *error);
 /* `<actor>:<uuid>` from 16 random bytes of a secure source [ASP-ID-6], whose version and variant
  * bits are set here. Writes a NUL. ATHENA_BAD_ID for an actor of wrong grammar. */
-enum athena_code athena_change_id_make(char id[static ATHENA_CHANGE_ID_TEXT_MAX + 1],
+enum athena_code athena_change_id_make(char id[ATHENA_AT_LEAST(ATHENA_CHANGE_ID_TEXT_MAX + 1)],
                                        struct athena_text_view actor,
-                                       const uint8_t random[static ATHENA_UUID_BYTES],
+                                       const uint8_t random[ATHENA_AT_LEAST(ATHENA_UUID_BYTES)],
                                        struct athena_error *error);
 /* `[A-Za-z0-9_-]{1,64}` [ASP-CUR-1] */
 bool athena_cursor_is_valid(struct athena_text_view cursor);
@@ -186,7 +190,8 @@ struct athena_keys {
     uint8_t content_key[32];
     uint8_t nonce_key[32];
 };
-void athena_keys_derive(struct athena_keys *keys, const uint8_t secret[static ATHENA_SECRET_BYTES]);
+void athena_keys_derive(struct athena_keys *keys,
+                        const uint8_t secret[ATHENA_AT_LEAST(ATHENA_SECRET_BYTES)]);
 void athena_keys_wipe(struct athena_keys *keys);
 
 /* Bytes of a plaintext after padding (section 4.3), and of its envelope in all. */
@@ -204,13 +209,14 @@ enum athena_code athena_envelope_open(uint8_t *plain, size_t *plain_len,
                                       struct athena_bytes_view data, struct athena_error *error);
 
 /* The proof of an `open` [ASP-KEY-6]. `authority` is that of the URL dialled [ASP-WS-37]. */
-void athena_proof_sign(uint8_t proof[static ATHENA_PROOF_BYTES], const struct athena_keys *keys,
-                       const uint8_t challenge[static ATHENA_CHALLENGE_BYTES],
+void athena_proof_sign(uint8_t proof[ATHENA_AT_LEAST(ATHENA_PROOF_BYTES)],
+                       const struct athena_keys *keys,
+                       const uint8_t challenge[ATHENA_AT_LEAST(ATHENA_CHALLENGE_BYTES)],
                        struct athena_text_view authority);
 /* [ASP-KEY-7] As strict as libsodium: S < L, R and the key canonical and not of small order. */
-bool athena_proof_verify(const uint8_t proof[static ATHENA_PROOF_BYTES],
-                         const uint8_t doc[static ATHENA_DOC_BYTES],
-                         const uint8_t challenge[static ATHENA_CHALLENGE_BYTES],
+bool athena_proof_verify(const uint8_t proof[ATHENA_AT_LEAST(ATHENA_PROOF_BYTES)],
+                         const uint8_t doc[ATHENA_AT_LEAST(ATHENA_DOC_BYTES)],
+                         const uint8_t challenge[ATHENA_AT_LEAST(ATHENA_CHALLENGE_BYTES)],
                          struct athena_text_view authority);
 
 /* ---- Digest --------------------------------------------------------------------------------- */
@@ -221,12 +227,13 @@ struct athena_digest {
     uint8_t sum[ATHENA_HASH_BYTES]; /* little-endian, modulo 2^256 */
 };
 /* h of one change: of its id and the bytes of its envelope. */
-void athena_item_hash(uint8_t hash[static ATHENA_HASH_BYTES], struct athena_text_view id,
+void athena_item_hash(uint8_t hash[ATHENA_AT_LEAST(ATHENA_HASH_BYTES)], struct athena_text_view id,
                       struct athena_bytes_view data);
 /* Both keep sum and count. What is removed was added before: nothing checks that. */
-void athena_digest_add(struct athena_digest *digest, const uint8_t hash[static ATHENA_HASH_BYTES]);
+void athena_digest_add(struct athena_digest *digest,
+                       const uint8_t hash[ATHENA_AT_LEAST(ATHENA_HASH_BYTES)]);
 void athena_digest_remove(struct athena_digest *digest,
-                          const uint8_t hash[static ATHENA_HASH_BYTES]);
+                          const uint8_t hash[ATHENA_AT_LEAST(ATHENA_HASH_BYTES)]);
 /* Both count and sum [ASP-DIG-3]. */
 bool athena_digest_equal(const struct athena_digest *a, const struct athena_digest *b);
 
@@ -362,5 +369,9 @@ size_t athena_change_encoded_len(size_t id_len, size_t data_len);
 enum { ATHENA_MESSAGE_FRAME_BYTES = 512 };
 
 #pragma GCC visibility pop
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -28,6 +28,10 @@
 
 #define ATHENA_SYNC_EXPORT __attribute__((visibility("default")))
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 struct athena_sync;
 
 /* ---- Making and opening a replica ---- */
@@ -63,10 +67,10 @@ ATHENA_SYNC_EXPORT void athena_sync_close(struct athena_sync *sync);
 /* The document secret, to be carried to a second device; as text it is written like a document id
  * [ASP-KEY-3]. Wipe it after use. */
 ATHENA_SYNC_EXPORT void athena_sync_secret(const struct athena_sync *sync,
-                                           uint8_t secret[static ATHENA_SECRET_BYTES]);
+                                           uint8_t secret[ATHENA_AT_LEAST(ATHENA_SECRET_BYTES)]);
 /* The document's id: public, and what the server knows the document by. */
 ATHENA_SYNC_EXPORT void athena_sync_doc(const struct athena_sync *sync,
-                                        uint8_t doc[static ATHENA_DOC_BYTES]);
+                                        uint8_t doc[ATHENA_AT_LEAST(ATHENA_DOC_BYTES)]);
 /* Locks the stored key by a passphrase (Argon2id, which takes 256 MiB of memory for up to a
  * second), or, with NULL, stores it plainly again. */
 ATHENA_SYNC_EXPORT enum athena_code
@@ -166,9 +170,9 @@ ATHENA_SYNC_EXPORT enum athena_code athena_sync_verify(struct athena_sync *sync,
 enum { ATHENA_SYNC_URL_BYTES = 1024 };
 
 /* The remembered URL, NUL-terminated; "" for none. */
-ATHENA_SYNC_EXPORT enum athena_code athena_sync_get_url(struct athena_sync *sync,
-                                                        char url[static ATHENA_SYNC_URL_BYTES],
-                                                        struct athena_error *error);
+ATHENA_SYNC_EXPORT enum athena_code
+athena_sync_get_url(struct athena_sync *sync, char url[ATHENA_AT_LEAST(ATHENA_SYNC_URL_BYTES)],
+                    struct athena_error *error);
 
 struct athena_sync_status {
     uint64_t changes; /* readable */
@@ -270,5 +274,9 @@ ATHENA_SYNC_EXPORT int athena_sync_fd(const struct athena_sync *sync);
 ATHENA_SYNC_EXPORT void athena_sync_service(struct athena_sync *sync);
 /* Waits up to timeout_ms (-1: without end) for something to do, and does it. */
 ATHENA_SYNC_EXPORT void athena_sync_run(struct athena_sync *sync, int timeout_ms);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif
