@@ -94,7 +94,8 @@ struct athena_sync_new_change {
 /* Adds changes in one durable step; all or none. When it returns they are on stable storage and in
  * the outbox [ASP-CLI-2], and a connection there is pushes them [ASP-CLI-37]. `added` (may be NULL)
  * is then called for each, with its id. `plain` is one Automerge change and `actor` its actor,
- * which the caller vouches for [ASP-MODEL-8]. ATHENA_BAD_ID for an actor of wrong grammar. */
+ * which the caller vouches for [ASP-MODEL-8]. ATHENA_BAD_ID for an actor of wrong grammar,
+ * ATHENA_TOO_LARGE beyond 1,000,000,000 bytes in one change. */
 ATHENA_SYNC_EXPORT enum athena_code
 athena_sync_add(struct athena_sync *sync, const struct athena_sync_new_change *changes, size_t len,
                 void (*added)(void *ctx, const struct athena_sync_change *change), void *ctx,

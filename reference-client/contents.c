@@ -279,6 +279,8 @@ static enum athena_code import_one(struct athena_sync *sync,
     struct replica_change held;
     enum athena_code code = envelope->is_quarantined ? athena_change_id_check(envelope->id, error)
                                                      : check_readable(sync, envelope, error);
+    if (!code && envelope->data.len == 0)
+        code = sync_fail(error, ATHENA_BAD_ENVELOPE, "the envelope", "empty");
     if (!code)
         code = replica_find(sync->replica, envelope->id, &held, error);
     if (code)

@@ -118,7 +118,8 @@ static enum athena_code insert_row(struct replica *r, struct replica_change *cha
     sqlite3_stmt *row = sql_start(r, SQL_INSERT);
     sql_bind_text(row, 1, change->id);
     sqlite3_bind_int64(row, 2, sql_id_hash(r, change->id));
-    sqlite3_bind_blob64(row, 3, change->data.at, change->data.len, SQLITE_STATIC);
+    if (sqlite3_bind_blob64(row, 3, change->data.at, change->data.len, SQLITE_STATIC))
+        return sql_too_large(error);
     sqlite3_bind_blob(row, 4, change->hash, ATHENA_HASH_BYTES, SQLITE_STATIC);
     sqlite3_bind_int(row, 5, (int)change->state);
     sqlite3_bind_int(row, 6, change->is_own);
@@ -423,8 +424,9 @@ enum athena_code replica_save_document(struct replica *r, struct athena_bytes_vi
                                        uint64_t through, struct athena_error *error) {
     sqlite3_stmt *row = sql_start(r, SQL_SAVE_DOCUMENT);
     sqlite3_bind_int64(row, 1, (int64_t)through);
-    sqlite3_bind_blob64(row, 2, document.len ? document.at : (const uint8_t *)"", document.len,
-                        SQLITE_STATIC);
+    if (sqlite3_bind_blob64(row, 2, document.len ? document.at : (const uint8_t *)"", document.len,
+                            SQLITE_STATIC))
+        return sql_too_large(error);
     return sql_run(r, SQL_SAVE_DOCUMENT, error);
 }
 

@@ -130,6 +130,10 @@ enum athena_code sql_no_memory(struct athena_error *error) {
     return fail(error, ATHENA_NO_MEMORY, "out of memory");
 }
 
+enum athena_code sql_too_large(struct athena_error *error) {
+    return fail(error, ATHENA_TOO_LARGE, "more than 1,000,000,000 bytes at once");
+}
+
 sqlite3_stmt *sql_start(struct replica *r, enum sql which) {
     sqlite3_reset(r->statements[which]);
     return r->statements[which];

@@ -60,10 +60,11 @@ struct replica {
 sqlite3_stmt *sql_start(struct replica *replica, enum sql which);
 /* Runs a statement that gives no row. */
 enum athena_code sql_run(struct replica *replica, enum sql which, struct athena_error *error);
-/* The three failures: what SQLite says, rows that do not fit, memory. */
+/* The failures: what SQLite says, rows that do not fit, memory, more bytes than one row takes. */
 enum athena_code sql_failed(struct replica *replica, struct athena_error *error);
 enum athena_code sql_damaged(struct athena_error *error, const char *what);
 enum athena_code sql_no_memory(struct athena_error *error);
+enum athena_code sql_too_large(struct athena_error *error);
 
 void sql_bind_text(sqlite3_stmt *statement, int index, struct athena_text_view text);
 struct athena_text_view sql_text(sqlite3_stmt *statement, int column);

@@ -19,8 +19,7 @@ enum {
 /* The command line, once the subcommand is known. */
 struct arguments {
     const char *folder;
-    const char *words[4]; /* behind the folder */
-    size_t words_len;
+    const char *word; /* behind the folder */
     const char *url;
     const char *key;
     const char *token_file;
@@ -32,6 +31,7 @@ struct arguments {
     uint64_t patience_ms;
     bool is_insecure;
     bool is_json;
+    bool is_list;
     bool is_hex;
     bool locks;
     bool unlocks;
@@ -41,11 +41,10 @@ struct arguments {
 
 struct command {
     const char *name;
-    const char *arguments;
+    const char *word;    /* behind the folder, or NULL */
+    const char *options; /* each with a space before and behind it */
     const char *help;
     int (*run)(const struct arguments *arguments);
-    size_t words_min;
-    size_t words_max;
 };
 
 /* ---- Saying what is wrong: one line on standard error; returns the status ---- */
@@ -60,6 +59,11 @@ int cli_usage(const char *what);
 struct athena_sync *cli_open(const struct arguments *arguments, int *status);
 /* For a command that only reads, which works without room on the disk. */
 struct athena_sync *cli_open_to_read(const struct arguments *arguments, int *status);
+/* The passphrase of --passphrase-file, NULL without that option; false when it cannot be read. And
+ * as cli_open, with that, or one that is asked for when it is NULL. */
+bool cli_read_given_passphrase(const struct arguments *arguments, char **passphrase);
+struct athena_sync *cli_open_by(const struct arguments *arguments, const char *passphrase,
+                                int *status);
 /* As cli_open; with --key the replica is made when the folder holds none, and has to be of that
  * document when it does. */
 struct athena_sync *cli_open_or_join(const struct arguments *arguments, int *status);
@@ -93,12 +97,18 @@ void cli_append_string(struct athena_buf *out, const char *name, const char *tex
 void cli_append_bytes(struct athena_buf *out, const char *name, const uint8_t *bytes, size_t len);
 void cli_append_integer(struct athena_buf *out, const char *name, uint64_t value);
 void cli_append_boolean(struct athena_buf *out, const char *name, bool value);
+/* As an element of the array that `out` ends in. */
+void cli_append_attention(struct athena_buf *out, const struct athena_sync_attention *attention);
+
+/* "quarantined", "refused" or "conflict" */
+const char *cli_attention_name(const struct athena_sync_attention *attention);
 
 int command_init(const struct arguments *arguments);
 int command_key(const struct arguments *arguments);
 int command_add(const struct arguments *arguments);
 int command_sync(const struct arguments *arguments);
 int command_watch(const struct arguments *arguments);
+int command_forget(const struct arguments *arguments);
 int command_status(const struct arguments *arguments);
 int command_export(const struct arguments *arguments);
 int command_import(const struct arguments *arguments);

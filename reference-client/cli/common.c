@@ -98,34 +98,50 @@ bool cli_read_token(const struct arguments *arguments, char **token) {
 typedef enum athena_code opener(struct athena_sync **sync, const char *folder,
                                 const char *passphrase, struct athena_error *error);
 
-static struct athena_sync *open_by(opener *open, const struct arguments *arguments, int *status) {
+bool cli_read_given_passphrase(const struct arguments *arguments, char **passphrase) {
+    *passphrase = arguments->passphrase_file ? read_from_file(arguments->passphrase_file) : NULL;
+    return *passphrase || !arguments->passphrase_file;
+}
+
+/* With the passphrase, or one that is asked for when there is none and it is needed. */
+static struct athena_sync *open_by(opener *open, const struct arguments *arguments,
+                                   const char *passphrase, int *status) {
     struct athena_sync *sync = NULL;
     struct athena_error error;
-    char *passphrase = NULL;
-    if (arguments->passphrase_file) {
-        passphrase = cli_read_passphrase(arguments->passphrase_file, NULL, false);
-        if (!passphrase) {
-            *status = EXIT_LOCKED;
-            return NULL;
-        }
-    }
     enum athena_code code = open(&sync, arguments->folder, passphrase, &error);
     if (code == ATHENA_FORBIDDEN && !passphrase && isatty(STDIN_FILENO)) {
-        passphrase = cli_read_passphrase(NULL, "Passphrase", false);
-        if (passphrase)
-            code = open(&sync, arguments->folder, passphrase, &error);
+        char *typed = cli_read_passphrase(NULL, "Passphrase", false);
+        if (typed)
+            code = open(&sync, arguments->folder, typed, &error);
+        cli_wipe(typed);
     }
-    cli_wipe(passphrase);
     *status = code ? cli_fail("cannot open", &error) : EXIT_DONE;
     return code ? NULL : sync;
 }
 
+static struct athena_sync *read_and_open(opener *open, const struct arguments *arguments,
+                                         int *status) {
+    char *passphrase;
+    if (!cli_read_given_passphrase(arguments, &passphrase)) {
+        *status = EXIT_LOCKED;
+        return NULL;
+    }
+    struct athena_sync *sync = open_by(open, arguments, passphrase, status);
+    cli_wipe(passphrase);
+    return sync;
+}
+
 struct athena_sync *cli_open(const struct arguments *arguments, int *status) {
-    return open_by(athena_sync_open, arguments, status);
+    return read_and_open(athena_sync_open, arguments, status);
 }
 
 struct athena_sync *cli_open_to_read(const struct arguments *arguments, int *status) {
-    return open_by(athena_sync_open_to_read, arguments, status);
+    return read_and_open(athena_sync_open_to_read, arguments, status);
+}
+
+struct athena_sync *cli_open_by(const struct arguments *arguments, const char *passphrase,
+                                int *status) {
+    return open_by(athena_sync_open, arguments, passphrase, status);
 }
 
 void cli_warn_of_clear_text(struct athena_sync *sync) {
@@ -226,4 +242,22 @@ void cli_append_integer(struct athena_buf *out, const char *name, uint64_t value
 void cli_append_boolean(struct athena_buf *out, const char *name, bool value) {
     append_name(out, name);
     cli_append(out, value ? "true" : "false");
+}
+
+const char *cli_attention_name(const struct athena_sync_attention *attention) {
+    return attention->type == ATHENA_SYNC_QUARANTINED ? "quarantined"
+           : attention->type == ATHENA_SYNC_CONFLICT  ? "conflict"
+                                                      : "refused";
+}
+
+void cli_append_attention(struct athena_buf *out, const struct athena_sync_attention *attention) {
+    const char *kind = cli_attention_name(attention);
+    cli_append(out, out->len > 0 && out->at[out->len - 1] == '[' ? "{" : ",{");
+    cli_append_string(out, "kind", kind, strlen(kind));
+    cli_append_integer(out, "number", attention->number);
+    cli_append_string(out, "id", attention->id.at, attention->id.len);
+    cli_append_string(out, "reason", attention->reason.at, attention->reason.len);
+    if (attention->other.len > 0)
+        cli_append_bytes(out, "other", attention->other.at, attention->other.len);
+    cli_append(out, "}");
 }

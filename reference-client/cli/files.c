@@ -111,7 +111,7 @@ static int export_all(struct athena_sync *sync, struct export *export) {
 
 int command_export(const struct arguments *arguments) {
     int status;
-    struct export export = {.target = arguments->words[0]};
+    struct export export = {.target = arguments->word};
     struct athena_sync *sync = cli_open_to_read(arguments, &status);
     if (!sync)
         return status;
@@ -136,11 +136,14 @@ struct import {
 static int load_index(struct import *import, const char *doc) {
     char path[PATH_MAX_BYTES];
     size_t len;
+    struct athena_error error;
     snprintf(path, sizeof path, "%s/index.json", import->source);
     uint8_t *text = cli_read_file(path, &len);
     if (!text)
         return fail(path, strerror(errno));
-    import->index = cJSON_ParseWithLength((const char *)text, len);
+    struct athena_text_view view = {(const char *)text, len};
+    if (athena_json_check(view, &error) == ATHENA_OK)
+        import->index = cJSON_ParseWithLength(view.at, len);
     free(text);
     const char *format = cli_text_of(import->index, "format");
     const char *of = cli_text_of(import->index, "doc");
@@ -219,7 +222,7 @@ static int import_all(struct athena_sync *sync, struct import *import) {
 
 int command_import(const struct arguments *arguments) {
     int status;
-    struct import import = {.source = arguments->words[0]};
+    struct import import = {.source = arguments->word};
     struct athena_sync *sync = cli_open(arguments, &status);
     if (!sync)
         return status;

@@ -1,4 +1,4 @@
-/* The subcommands that need no connection: init, key, add, status, verify. */
+/* The subcommands that need no connection: init, key, add, status, forget, verify. */
 #include "reference-client/cli/cli.h"
 
 #include <errno.h>
@@ -25,14 +25,26 @@ static bool read_key(const char *text, uint8_t secret[static ATHENA_SECRET_BYTES
 
 static const char KEY_USAGE[] = "--key: not a key: 43 characters, as `athena-sync key` shows them";
 
+/* The new passphrase of --lock, NULL without it; false when there is none. */
+static bool read_new_passphrase(const struct arguments *arguments, char **passphrase) {
+    *passphrase = arguments->locks
+                      ? cli_read_passphrase(arguments->new_passphrase_file, "New passphrase", true)
+                      : NULL;
+    return *passphrase || !arguments->locks;
+}
+
 int command_init(const struct arguments *arguments) {
     struct athena_error error;
     uint8_t secret[ATHENA_SECRET_BYTES];
+    char *passphrase;
     if (arguments->key && !read_key(arguments->key, secret))
         return cli_usage(KEY_USAGE);
+    if (!read_new_passphrase(arguments, &passphrase))
+        return EXIT_FAILED;
     enum athena_code code = athena_sync_create(arguments->folder, arguments->key ? secret : NULL,
-                                               arguments->url, NULL, &error);
+                                               arguments->url, passphrase, &error);
     sodium_memzero(secret, sizeof secret);
+    cli_wipe(passphrase);
     return code ? cli_fail("cannot make a replica", &error) : EXIT_DONE;
 }
 
@@ -45,26 +57,37 @@ static bool is_of(const struct athena_sync *sync,
     return same;
 }
 
-struct athena_sync *cli_open_or_join(const struct arguments *arguments, int *status) {
+/* A replica that has to be made is locked from the start when there is a passphrase. */
+static struct athena_sync *join(const struct arguments *arguments, const uint8_t *secret,
+                                const char *passphrase, int *status) {
     struct athena_error error;
-    uint8_t secret[ATHENA_SECRET_BYTES];
-    if (!arguments->key)
-        return cli_open(arguments, status);
-    if (!read_key(arguments->key, secret)) {
-        *status = cli_usage(KEY_USAGE);
+    enum athena_code code =
+        athena_sync_create(arguments->folder, secret, arguments->url, passphrase, &error);
+    if (code && code != ATHENA_ALREADY_OPEN) {
+        *status = cli_fail("cannot make a replica", &error);
         return NULL;
     }
-    enum athena_code code =
-        athena_sync_create(arguments->folder, secret, arguments->url, NULL, &error);
+    struct athena_sync *sync = cli_open_by(arguments, passphrase, status);
+    if (!sync || is_of(sync, secret))
+        return sync;
+    *status = cli_usage("--key: the folder holds a replica of another document");
+    athena_sync_close(sync);
+    return NULL;
+}
+
+struct athena_sync *cli_open_or_join(const struct arguments *arguments, int *status) {
+    uint8_t secret[ATHENA_SECRET_BYTES];
+    char *passphrase;
     struct athena_sync *sync = NULL;
-    if (code && code != ATHENA_ALREADY_OPEN)
-        *status = cli_fail("cannot make a replica", &error);
-    else
-        sync = cli_open(arguments, status);
-    if (sync && !is_of(sync, secret)) {
-        *status = cli_usage("--key: the folder holds a replica of another document");
-        athena_sync_close(sync);
-        sync = NULL;
+    if (!arguments->key)
+        return cli_open(arguments, status);
+    if (!read_key(arguments->key, secret))
+        *status = cli_usage(KEY_USAGE);
+    else if (!cli_read_given_passphrase(arguments, &passphrase))
+        *status = EXIT_LOCKED;
+    else {
+        sync = join(arguments, secret, passphrase, status);
+        cli_wipe(passphrase);
     }
     sodium_memzero(secret, sizeof secret);
     return sync;
@@ -72,12 +95,9 @@ struct athena_sync *cli_open_or_join(const struct arguments *arguments, int *sta
 
 static int change_lock(struct athena_sync *sync, const struct arguments *arguments) {
     struct athena_error error;
-    char *passphrase = NULL;
-    if (arguments->locks) {
-        passphrase = cli_read_passphrase(arguments->new_passphrase_file, "New passphrase", true);
-        if (!passphrase)
-            return EXIT_FAILED;
-    }
+    char *passphrase;
+    if (!read_new_passphrase(arguments, &passphrase))
+        return EXIT_FAILED;
     enum athena_code code = athena_sync_lock(sync, passphrase, &error);
     cli_wipe(passphrase);
     return code ? cli_fail("cannot store the key", &error) : EXIT_DONE;
@@ -134,8 +154,8 @@ static int add_bytes(struct athena_sync *sync, const struct arguments *arguments
     struct athena_error error;
     if (arguments->is_hex && !decode_hex(bytes, &len))
         return cli_usage("the change is not hexadecimal");
-    struct athena_sync_new_change change = {
-        .actor = {arguments->words[0], strlen(arguments->words[0])}, .plain = {bytes, len}};
+    struct athena_sync_new_change change = {.actor = {arguments->word, strlen(arguments->word)},
+                                            .plain = {bytes, len}};
     return athena_sync_add(sync, &change, 1, print_id, NULL, &error)
                ? cli_fail("cannot add", &error)
                : EXIT_DONE;
@@ -162,29 +182,48 @@ int command_add(const struct arguments *arguments) {
 
 /* ---- status and verify ---- */
 
-static void print_json(const char *doc, const struct athena_sync_status *s) {
-    struct athena_buf out = {0};
-    cli_append(&out, "{");
-    cli_append_string(&out, "doc", doc, strlen(doc));
-    cli_append_integer(&out, "changes", s->changes);
-    cli_append_integer(&out, "quarantined", s->quarantined);
-    cli_append_bytes(&out, "digest", s->digest.sum, sizeof s->digest.sum);
-    if (s->has_server) {
-        cli_append_string(&out, "url", s->url, strlen(s->url));
-        cli_append_integer(&out, "pending", s->pending);
-        cli_append_integer(&out, "refused", s->refused);
-        cli_append_integer(&out, "conflicts", s->conflicts);
-        cli_append_integer(&out, "known", s->known.count);
-        cli_append_bytes(&out, "known_digest", s->known.sum, sizeof s->known.sum);
-        cli_append_boolean(&out, "in_sync", s->pending == 0 && s->has_cursor);
-    }
-    cli_append(&out, "}\n");
-    if (!out.failed)
-        fwrite(out.at, 1, out.len, stdout);
-    athena_buf_fini(&out);
+static void append_status(struct athena_buf *out, const char *doc,
+                          const struct athena_sync_status *s) {
+    cli_append(out, "{");
+    cli_append_string(out, "doc", doc, strlen(doc));
+    cli_append_integer(out, "changes", s->changes);
+    cli_append_integer(out, "quarantined", s->quarantined);
+    cli_append_bytes(out, "digest", s->digest.sum, sizeof s->digest.sum);
+    if (!s->has_server)
+        return;
+    cli_append_string(out, "url", s->url, strlen(s->url));
+    cli_append_integer(out, "pending", s->pending);
+    cli_append_integer(out, "refused", s->refused);
+    cli_append_integer(out, "conflicts", s->conflicts);
+    cli_append_integer(out, "known", s->known.count);
+    cli_append_bytes(out, "known_digest", s->known.sum, sizeof s->known.sum);
+    cli_append_boolean(out, "in_sync", s->pending == 0 && s->has_cursor);
 }
 
-static void print_text(const char *doc, const struct athena_sync_status *s) {
+static bool append_attention(void *ctx, const struct athena_sync_attention *attention) {
+    cli_append_attention(ctx, attention);
+    return true;
+}
+
+static enum athena_code print_json(struct athena_sync *sync, const char *doc,
+                                   const struct athena_sync_status *s, bool is_list,
+                                   struct athena_error *error) {
+    struct athena_buf out = {0};
+    enum athena_code code = ATHENA_OK;
+    append_status(&out, doc, s);
+    if (is_list) {
+        cli_append(&out, ",\"attention\":[");
+        code = athena_sync_each_attention(sync, append_attention, &out, error);
+        cli_append(&out, "]");
+    }
+    cli_append(&out, "}\n");
+    if (!code && !out.failed)
+        fwrite(out.at, 1, out.len, stdout);
+    athena_buf_fini(&out);
+    return code;
+}
+
+static void print_status(const char *doc, const struct athena_sync_status *s) {
     char digest[ATHENA_DOC_TEXT_LEN + 1];
     athena_doc_format(digest, s->digest.sum);
     printf("document     %s\nchanges      %llu\nquarantined  %llu\ndigest       %s\n", doc,
@@ -200,6 +239,20 @@ static void print_text(const char *doc, const struct athena_sync_status *s) {
            s->pending == 0 && s->has_cursor ? "when last connected" : "no");
 }
 
+static bool print_attention(void *ctx, const struct athena_sync_attention *attention) {
+    (void)ctx;
+    printf("%-12s %.*s: %.*s\n", cli_attention_name(attention), (int)attention->id.len,
+           attention->id.at, (int)attention->reason.len, attention->reason.at);
+    return true;
+}
+
+static enum athena_code print_text(struct athena_sync *sync, const char *doc,
+                                   const struct athena_sync_status *s, bool is_list,
+                                   struct athena_error *error) {
+    print_status(doc, s);
+    return is_list ? athena_sync_each_attention(sync, print_attention, NULL, error) : ATHENA_OK;
+}
+
 int command_status(const struct arguments *arguments) {
     int status;
     struct athena_error error;
@@ -211,12 +264,26 @@ int command_status(const struct arguments *arguments) {
         return status;
     athena_sync_doc(sync, doc);
     athena_doc_format(doc_text, doc);
-    if (athena_sync_get_status(sync, &state, &error))
+    enum athena_code code = athena_sync_get_status(sync, &state, &error);
+    if (!code)
+        code = (arguments->is_json ? print_json : print_text)(sync, doc_text, &state,
+                                                              arguments->is_list, &error);
+    if (code)
         status = cli_fail("cannot read", &error);
-    else if (arguments->is_json)
-        print_json(doc_text, &state);
-    else
-        print_text(doc_text, &state);
+    athena_sync_close(sync);
+    return status;
+}
+
+int command_forget(const struct arguments *arguments) {
+    int status;
+    struct athena_error error;
+    if (!arguments->url)
+        return cli_usage("--url: which server?");
+    struct athena_sync *sync = cli_open(arguments, &status);
+    if (!sync)
+        return status;
+    if (athena_sync_forget_server(sync, arguments->url, &error))
+        status = cli_fail("cannot forget", &error);
     athena_sync_close(sync);
     return status;
 }

@@ -134,6 +134,22 @@ START_TEST(quarantine_lasts_and_is_never_sent) {
 }
 END_TEST
 
+START_TEST(what_is_too_large_for_a_row_is_named) {
+    static const uint8_t bytes[2000];
+    struct athena_error error;
+    struct athena_bytes_view data = {bytes, sizeof bytes};
+    struct replica_change change = {.id = {"ab:00000000-0000-4000-8000-000000000001", 39},
+                                    .data = data};
+    sqlite3_limit(store.replica->db, SQLITE_LIMIT_LENGTH, 1000); /* as 1,000,000,000 is */
+    support_store_begin(&store);
+    enum athena_code code = replica_insert(store.replica, &change, NULL, NULL, &error);
+    ck_assert_int_eq(replica_finish(store.replica, code, NULL), ATHENA_TOO_LARGE);
+    ck_assert_int_eq(error.code, ATHENA_TOO_LARGE);
+    ck_assert_int_eq(replica_save_document(store.replica, data, 0, &error), ATHENA_TOO_LARGE);
+    support_store_add(&store, 1, 1);
+}
+END_TEST
+
 /* ---- Conflicts ---- */
 
 /* The server shows this byte for change 1. Whether that is news. */
@@ -427,6 +443,7 @@ int main(void) {
         {what_is_learned_twice_counts_once, 1},
         {what_is_refused_stays_but_does_not_wait, 1},
         {quarantine_lasts_and_is_never_sent, 1},
+        {what_is_too_large_for_a_row_is_named, 1},
         {other_bytes_are_kept_and_news_once, 1},
         {a_replaced_change_leaves_what_servers_hold, 1},
         {a_listing_of_all_replaces_what_was_known, 1},
