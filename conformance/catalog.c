@@ -92,15 +92,30 @@ static bool is_selected(const struct options *options, const struct scenario *sc
            (options->requirement == NULL || scenario_cites(scenario, options->requirement));
 }
 
-static void keep_selected(struct catalog *catalog, const struct options *options) {
+/* Keeps those that fit; returns how many did not. */
+static size_t keep(struct catalog *catalog, const struct options *options,
+                   bool (*fits)(const struct options *, const struct scenario *)) {
     size_t kept = 0;
+    size_t dropped;
     for (size_t i = 0; i < catalog->len; i++) {
-        if (is_selected(options, catalog->scenarios[i]))
+        if (fits(options, catalog->scenarios[i]))
             catalog->scenarios[kept++] = catalog->scenarios[i];
         else
             scenario_free(catalog->scenarios[i]);
     }
+    dropped = catalog->len - kept;
     catalog->len = kept;
+    return dropped;
+}
+
+/* What it needs is not among what the run is without. */
+static bool is_kept(const struct options *options, const struct scenario *scenario) {
+    const cJSON *need;
+    cJSON_ArrayForEach(need, cJSON_GetObjectItem(scenario->json, "needs")) {
+        if (options_leave_out(options, need->valuestring))
+            return false;
+    }
+    return true;
 }
 
 /* A selector that selects nothing is a slip, not an empty success. */
@@ -144,8 +159,9 @@ bool catalog_load(struct catalog *catalog, const struct options *options, char *
     free(folder);
     if (!ok)
         return false;
-    keep_selected(catalog, options);
+    keep(catalog, options, is_selected);
     const char *idle = idle_selector(catalog, options);
+    catalog->left_out = keep(catalog, options, is_kept);
     if (idle != NULL)
         *error = memory_format("no scenario is called %s", idle);
     else if (catalog->len == 0 && catalog->faults_len == 0)

@@ -8,7 +8,8 @@
 struct catalog {
     struct scenario **scenarios; /* by name */
     size_t len;
-    char **faults; /* files that could not be used, and why */
+    size_t left_out; /* selected, but for what the run is without */
+    char **faults;   /* files that could not be used, and why */
     size_t faults_len;
     struct schema_set *schemas;
 };

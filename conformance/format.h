@@ -2,7 +2,8 @@
  * The report formats for programs, each made from one result model, the JSON document of a run:
  *
  *   {"suite", "version", "protocol", "server" or "client", "seed", "seconds", "checks", "verdict",
- *    "exit", "counts": {STATUS: N, ...}, "skipped": N, "troubles": [TEXT, ...], "scenarios": [
+ *    "exit", "counts": {STATUS: N, ...}, "skipped": N, "left_out": N, "without": [NEED, ...],
+ *    "troubles": [TEXT, ...], "scenarios": [
  *      {"name", "family", "tested", "title", "why", "path", "requirements": [ID, ...], "status",
  *       "checks", "ms", "line", "replay", and of those that are not green, where there is one:
  *       "requirement", "sentence", "message", "expected", "received", "step", "server_log",

@@ -4,7 +4,9 @@
 #include "conformance/runner.h"
 #include "conformance/storm.h"
 
+#include <errno.h>
 #include <sodium.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -75,13 +77,20 @@ static void print_usage(FILE *out) {
         out);
 }
 
+static bool is_written(void) {
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return true;
+    fprintf(stderr, "athena-conform: standard output: %s\n", strerror(errno));
+    return false;
+}
+
 /* Whatever a command under test has started ends with the run, also what left its process group. */
 static int run_command(int (*run)(int, char **, const char *), int argc, char **argv) {
     process_note_strangers();
     process_adopt_orphans();
     int status = run(argc - 1, argv + 1, argv[0]);
     process_end_children();
-    return status;
+    return is_written() ? status : EXIT_HARNESS;
 }
 
 int main(int argc, char **argv) {

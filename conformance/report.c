@@ -3,6 +3,7 @@
 #include "conformance/json_write.h"
 #include "conformance/memory.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -45,6 +46,18 @@ void report_begin(struct report *report, const struct options *options, const st
             options->driver != NULL ? options->driver : target_name(&options->target));
 }
 
+bool report_open(struct report *report) {
+    const struct options *options = report->options;
+    bool ok = true;
+    for (size_t i = 0; i < options->reports_len; i++) {
+        report->files[i] = fopen(options->reports[i].file, "we");
+        if (report->files[i] == NULL)
+            fprintf(stderr, "athena-conform: %s: %s\n", options->reports[i].file, strerror(errno));
+        ok = ok && report->files[i] != NULL;
+    }
+    return ok;
+}
+
 /* ---- One scenario ---------------------------------------------------------------------------- */
 
 static void print_quoted(FILE *out, const char *text) {
@@ -84,17 +97,30 @@ static void print_selector(FILE *out, const struct report *report,
         print_quoted(out, is_in_catalog(report, scenario) ? scenario->name : scenario->path);
 }
 
-/* Tokens are not repeated: a report may be shown to others. free() it. */
+/* A report may be shown to others: what admits is to be filled in again. */
+static void print_admission(FILE *out, const struct options *options) {
+    if (options->has_token)
+        print_option(out, "--token", "TOKEN");
+    for (size_t i = 0; i < options->header_lines_len; i++) {
+        const char *line = options->header_lines[i];
+        char *text = memory_format("%.*s: VALUE", (int)strcspn(line, ":"), line);
+        print_option(out, "--header", text);
+        free(text);
+    }
+}
+
+/* free() it. */
 static char *replay_text(const struct report *report, const struct scenario *scenario,
                          size_t round) {
-    const struct target_options *target = &report->options->target;
+    const struct options *options = report->options;
+    const struct target_options *target = &options->target;
     char *text = NULL;
     size_t len = 0;
     FILE *out = open_memstream(&text, &len);
     if (out == NULL)
         return memory_copy_text("");
-    fprintf(out, "%s %s", report->program, report->options->role);
-    print_option(out, "--driver", report->options->driver);
+    fprintf(out, "%s %s", report->program, options->role);
+    print_option(out, "--driver", options->driver);
     print_option(out, "--url", target->url);
     print_option(out, "--exec", target->command);
     print_option(out, "--unix", target->unix_path);
@@ -102,12 +128,12 @@ static char *replay_text(const struct report *report, const struct scenario *sce
     print_option(out, "--ca", target->tls.ca_file);
     if (target->tls.insecure)
         fputs(" --insecure", out);
-    if (target->headers != NULL)
-        fputs(" --header ...", out);
-    print_option(out, "--scenarios", report->options->scenarios);
-    print_option(out, "--spec", report->options->spec);
-    const unsigned long long seed = report->options->seed + round;
-    fprintf(out, " --seed %llu", seed);
+    print_admission(out, options);
+    print_option(out, "--scenarios", options->scenarios);
+    print_option(out, "--spec", options->spec);
+    if (options->timeout_ms != OPTIONS_TIMEOUT_MS)
+        fprintf(out, " --timeout %g", options->timeout_ms / 1000.0);
+    fprintf(out, " --seed %llu", (unsigned long long)options->seed + round);
     print_selector(out, report, scenario);
     fclose(out);
     return text;
@@ -230,22 +256,67 @@ void report_trouble(struct report *report, const char *format, ...) {
     free(text);
 }
 
-static const char *verdict_of_run(const struct report *report, size_t skipped) {
+void report_lack(struct report *report, const char *need) {
+    char *name =
+        strcmp(need, "exec") == 0 ? memory_copy_text("--exec") : memory_format("{%s}", need);
+    if (report->lacks == NULL || strstr(report->lacks, name) == NULL) {
+        char *longer = report->lacks != NULL ? memory_format("%s, %s", report->lacks, name)
+                                             : memory_copy_text(name);
+        free(report->lacks);
+        report->lacks = longer;
+    }
+    free(name);
+}
+
+/* Those that the run is without. free() it. */
+static char *list_left_out(const struct options *options) {
+    char *list = memory_copy_text("");
+    for (size_t i = 0; i < options->without_len; i++) {
+        char *longer = memory_format("%s%s%s", list, i > 0 ? ", " : "", options->without[i]);
+        free(list);
+        list = longer;
+    }
+    return list;
+}
+
+static char *verdict_of_conformant(const struct report *report) {
+    if (report->left_out == 0)
+        return memory_copy_text(
+            options_select_all(report->options) ? "conformant" : "conformant in what was selected");
+    char *list = list_left_out(report->options);
+    char *text = memory_format("conformant in what was tested; left out: %s (%zu scenario%s)", list,
+                               report->left_out, report->left_out == 1 ? "" : "s");
+    free(list);
+    return text;
+}
+
+/* free() it. */
+static char *verdict_of_run(const struct report *report, size_t skipped) {
     if (report->counts[VERDICT_FAIL] > 0)
-        return "not conformant";
+        return memory_copy_text("not conformant");
     if (report->counts[VERDICT_HARNESS_ERROR] > 0)
-        return "no verdict: the harness or a scenario is at fault";
+        return memory_copy_text("no verdict: the harness, a scenario or the set-up is at fault");
     if (report->counts[VERDICT_PASS] == 0)
-        return "no verdict: nothing was tested";
+        return memory_copy_text("no verdict: nothing was tested");
+    if (skipped == 0 && report->lacks != NULL)
+        return memory_format("no verdict: not everything was tested, for want of %s. Give it, or "
+                             "leave out by --without what needs it",
+                             report->lacks);
     if (!report->green || skipped > 0)
-        return "no verdict: not everything was tested";
-    return report->counts[VERDICT_EXPECTED_FAIL] > 0 ? "not conformant, as expected" : "conformant";
+        return memory_copy_text("no verdict: not everything was tested");
+    return report->counts[VERDICT_EXPECTED_FAIL] > 0
+               ? memory_copy_text("not conformant, as expected")
+               : verdict_of_conformant(report);
 }
 
 int report_end(struct report *report, size_t skipped, double seconds) {
     static const char *const names[VERDICT_STATUSES] = {
         "passed", "failed", "failed as expected", "unsupported", "untestable", "harness errors"};
     bool good = report->green && skipped == 0 && report->counts[VERDICT_PASS] > 0;
+    int status = good ? 0 : report->counts[VERDICT_FAIL] > 0 ? 1 : 3;
+    char *verdict = verdict_of_run(report, skipped);
+    result_end(report->run, skipped, report->left_out, seconds, verdict, status);
+    bool written = result_write(report->run, report->options, report->files);
     clear_progress(report);
     for (int i = 0; i < VERDICT_STATUSES; i++)
         if (i < 2 || report->counts[i] > 0)
@@ -253,11 +324,10 @@ int report_end(struct report *report, size_t skipped, double seconds) {
     if (skipped > 0)
         fprintf(report->out, "%zu not run, ", skipped);
     fprintf(report->out, "%u checks in %.2f s: %s%s%s\n", report->checks, seconds,
-            paint(report, good ? GREEN : RED), verdict_of_run(report, skipped),
-            paint(report, PLAIN));
-    int status = good ? 0 : report->counts[VERDICT_FAIL] > 0 ? 1 : 3;
-    result_end(report->run, skipped, seconds, verdict_of_run(report, skipped), status);
-    bool written = result_write(report->run, report->options);
+            paint(report, good && written ? GREEN : RED),
+            written ? verdict : "no verdict: a report could not be written", paint(report, PLAIN));
     cJSON_Delete(report->run);
+    free(report->lacks);
+    free(verdict);
     return written ? status : 3;
 }

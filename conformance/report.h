@@ -24,11 +24,19 @@ struct report {
     const char *program;
     unsigned counts[VERDICT_STATUSES];
     unsigned checks;
-    bool green; /* so far */
+    size_t left_out;                  /* scenarios that need what the run is without */
+    char *lacks;                      /* what others need and the run has not; NULL: nothing */
+    FILE *files[OPTIONS_REPORTS_MAX]; /* of the other reports */
+    bool green;                       /* so far */
 };
 
 void report_begin(struct report *report, const struct options *options, const struct spec *spec,
                   const char *program, size_t scenarios);
+/* Opens the files of the other reports, before hours are spent on what they cannot take. False when
+ * one cannot be written, which is told. */
+bool report_open(struct report *report);
+/* A scenario needs this, and the run has none: "exec", or a setting. */
+void report_lack(struct report *report, const char *need);
 /* `round` counts the repetitions from 0. */
 void report_scenario(struct report *report, const struct scenario *scenario, size_t round,
                      const struct verdict *verdict);

@@ -26,6 +26,8 @@ cJSON *result_begin(const struct options *options, cJSON *requirements) {
     add_text(run, options->role, options->driver != NULL ? options->driver : target_name(target));
     cJSON_AddStringToObject(run, "seed", seed); /* a text: it may be above 2^53 */
     cJSON_AddObjectToObject(run, "counts");
+    cJSON_AddItemToObject(run, "without",
+                          cJSON_CreateStringArray(options->without, (int)options->without_len));
     cJSON_AddArrayToObject(run, "troubles");
     cJSON_AddArrayToObject(run, "scenarios");
     cJSON_AddItemToObject(run, "requirements", requirements);
@@ -87,7 +89,8 @@ void result_add_trouble(cJSON *run, const char *text) {
     cJSON_AddItemToArray(member(run, "troubles"), cJSON_CreateString(text));
 }
 
-void result_end(cJSON *run, size_t skipped, double seconds, const char *verdict, int exit_status) {
+void result_end(cJSON *run, size_t skipped, size_t left_out, double seconds, const char *verdict,
+                int exit_status) {
     const cJSON *scenario;
     double checks = 0;
     cJSON_ArrayForEach(scenario, member(run, "scenarios")) {
@@ -95,20 +98,22 @@ void result_end(cJSON *run, size_t skipped, double seconds, const char *verdict,
     }
     cJSON_AddNumberToObject(run, "checks", checks);
     cJSON_AddNumberToObject(run, "skipped", (double)skipped);
+    cJSON_AddNumberToObject(run, "left_out", (double)left_out);
     cJSON_AddNumberToObject(run, "seconds", seconds);
     cJSON_AddStringToObject(run, "verdict", verdict);
     cJSON_AddNumberToObject(run, "exit", exit_status);
 }
 
-bool result_write(const cJSON *run, const struct options *options) {
+bool result_write(const cJSON *run, const struct options *options, FILE *const *files) {
     bool all = true;
     for (size_t i = 0; i < options->reports_len; i++) {
-        const char *path = options->reports[i].file;
-        FILE *out = fopen(path, "we");
-        if (out != NULL)
-            format_write(options->reports[i].format, run, out);
-        if (out == NULL || fclose(out) != 0) {
-            fprintf(stderr, "athena-conform: %s: %s\n", path, strerror(errno));
+        if (files[i] == NULL)
+            continue; /* which was told */
+        errno = 0;
+        format_write(options->reports[i].format, run, files[i]);
+        bool failed = ferror(files[i]) != 0;
+        if (fclose(files[i]) != 0 || failed) {
+            fprintf(stderr, "athena-conform: %s: %s\n", options->reports[i].file, strerror(errno));
             all = false;
         }
     }

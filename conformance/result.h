@@ -13,9 +13,10 @@ cJSON *result_begin(const struct options *options, cJSON *requirements);
 void result_add(cJSON *run, const struct scenario *scenario, size_t round,
                 const struct verdict *verdict, const char *sentence, const char *replay);
 void result_add_trouble(cJSON *run, const char *text);
-void result_end(cJSON *run, size_t skipped, double seconds, const char *verdict, int exit_status);
+void result_end(cJSON *run, size_t skipped, size_t left_out, double seconds, const char *verdict,
+                int exit_status);
 /* Writes what the options ask for. False, having said why on standard error, when one cannot be
  * written. */
-bool result_write(const cJSON *run, const struct options *options);
+bool result_write(const cJSON *run, const struct options *options, FILE *const *files);
 
 #endif

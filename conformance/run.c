@@ -537,7 +537,10 @@ struct verdict run_scenario(const struct scenario *scenario, const struct run_op
     run->waited_us = clock_now_us();
     run_renew(run);
     entropy_init(&run->entropy, options->seed, scenario->name);
-    run->scope = (struct scope){cJSON_CreateObject(), &run->entropy};
+    run->scope =
+        (struct scope){.variables = cJSON_CreateObject(),
+                       .entropy = &run->entropy,
+                       .is_lasting = options->target != NULL && target_pid(options->target) == 0};
     transcript_init(&run->transcript);
     task_begin(&run->task, NULL, cJSON_GetObjectItem(scenario->json, "steps"));
     char *error = NULL;

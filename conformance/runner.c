@@ -53,9 +53,10 @@ struct runner {
     struct job jobs[JOBS_MAX];
     size_t jobs_len;
     struct expectations *expectations;
-    size_t len;  /* of all that is to run: the scenarios, as often as they are repeated */
-    size_t next; /* to start */
-    size_t told; /* reported, in order */
+    size_t len;    /* of all that is to run: the scenarios, as often as they are repeated */
+    size_t next;   /* to start */
+    size_t told;   /* reported, in order */
+    size_t probes; /* for life, each with documents of its own */
     struct verdict *verdicts;
     bool *done;
     struct outcome doubts[JOBS_MAX]; /* failures on the shared server since it was seen alive */
@@ -141,7 +142,7 @@ static bool is_alive(struct runner *runner, enum liveness_kind kind, bool is_fir
         free(error);
         return false;
     }
-    struct run_options options = run_options(runner, runner->shared, false, 0);
+    struct run_options options = run_options(runner, runner->shared, false, runner->probes++);
     options.pause_before = 0;
     if (options.timeout_ms > PROBE_TIMEOUT_MS)
         options.timeout_ms = PROBE_TIMEOUT_MS;
@@ -149,7 +150,7 @@ static bool is_alive(struct runner *runner, enum liveness_kind kind, bool is_fir
     bool alive = verdict.status == VERDICT_PASS;
     if (!alive && runner->shared != NULL)
         *death = target_await_death(runner->shared, clock_now_us() + (int64_t)DYING_MS * 1000);
-    if (!alive && (*death == NULL || is_first))
+    if (!alive && process_interrupted() == 0 && (*death == NULL || is_first))
         report_scenario(&runner->report, scenario, 0, &verdict);
     verdict_fini(&verdict);
     scenario_free(scenario);
@@ -207,25 +208,25 @@ static bool is_shared(const struct runner *runner, size_t index) {
     return runner->options->driver == NULL && !scenario_needs(scenario_at(runner, index), "exec");
 }
 
-/* Whether it can run here; else the verdict says what it lacks. */
-static bool can_run(const struct runner *runner, const struct scenario *scenario,
-                    struct verdict *verdict) {
+/* NULL when it can run here, else what of its needs there is none of. */
+static const char *find_lack(const struct runner *runner, const struct scenario *scenario) {
     const char *driver = runner->options->driver;
     const char *command = driver != NULL ? driver : runner->options->target.command;
     const cJSON *need;
-    if (command == NULL && scenario_needs(scenario, "exec")) {
-        *verdict = plain_verdict(VERDICT_UNTESTABLE,
-                                 memory_copy_text("it kills or restarts the server: use --exec"));
-        return false;
-    }
     cJSON_ArrayForEach(need, cJSON_GetObjectItem(scenario->json, "needs")) {
-        if (strcmp(need->valuestring, "exec") == 0 || process_takes(command, need->valuestring))
-            continue;
-        *verdict = plain_verdict(VERDICT_UNSUPPORTED,
-                                 memory_format("the command takes no {%s}", need->valuestring));
-        return false;
+        bool is_exec = strcmp(need->valuestring, "exec") == 0;
+        if (command == NULL || (!is_exec && !process_takes(command, need->valuestring)))
+            return need->valuestring;
     }
-    return true;
+    return NULL;
+}
+
+static struct verdict untestable(struct runner *runner, const char *lack) {
+    report_lack(&runner->report, lack);
+    return plain_verdict(VERDICT_UNTESTABLE,
+                         strcmp(lack, "exec") == 0
+                             ? memory_copy_text("it kills or restarts the server: use --exec")
+                             : memory_format("the command has no place for {%s}", lack));
 }
 
 static void tell(struct runner *runner, size_t index) {
@@ -259,9 +260,9 @@ static void deliver(struct runner *runner, size_t index, struct verdict verdict)
 
 static void start_job(struct runner *runner, size_t index) {
     int ends[2];
-    struct verdict verdict;
-    if (!can_run(runner, scenario_at(runner, index), &verdict)) {
-        finish(runner, index, verdict);
+    const char *lack = find_lack(runner, scenario_at(runner, index));
+    if (lack != NULL) {
+        finish(runner, index, untestable(runner, lack));
         return;
     }
     fflush(NULL);
@@ -477,11 +478,6 @@ static size_t tell_rest(struct runner *runner) {
     return skipped;
 }
 
-static bool selects_all(const struct options *options) {
-    return options->selectors_len == 0 && options->family == NULL && options->requirement == NULL &&
-           options->profile == NULL;
-}
-
 /* What stands in the way before anything has run. */
 static bool prepare(struct runner *runner) {
     struct options *options = runner->options;
@@ -490,7 +486,7 @@ static bool prepare(struct runner *runner) {
     options->target.folder = runner->folder;
     if (error == NULL)
         runner->expectations = expectations_load(options->expect_failures, &error);
-    const char *unknown = error == NULL && selects_all(options)
+    const char *unknown = error == NULL && options_select_all(options)
                               ? expectations_find_unknown(runner->expectations, runner->catalog)
                               : NULL;
     if (unknown != NULL)
@@ -504,9 +500,9 @@ static bool prepare(struct runner *runner) {
 
 static bool greet(struct runner *runner) {
     char *death = NULL;
-    enum liveness_kind kind = runner->options->driver != NULL ? LIVENESS_DRIVES
-                              : selects_all(runner->options)  ? LIVENESS_SERVES
-                                                              : LIVENESS_ANSWERS;
+    enum liveness_kind kind = runner->options->driver != NULL       ? LIVENESS_DRIVES
+                              : options_select_all(runner->options) ? LIVENESS_SERVES
+                                                                    : LIVENESS_ANSWERS;
     bool ok = is_alive(runner, kind, true, &death);
     if (death != NULL)
         report_trouble(&runner->report, "the server ended with %s", death);
@@ -523,13 +519,14 @@ int runner_run(const struct catalog *catalog, const struct spec *spec, struct op
     int64_t start_us = clock_now_us();
     process_catch_signals();
     report_begin(&runner.report, options, spec, program, catalog->len);
+    runner.report.left_out = catalog->left_out;
     for (size_t i = 0; i < catalog->faults_len; i++) {
         report_trouble(&runner.report, "ERROR       %s", catalog->faults[i]);
         runner.report.counts[VERDICT_HARNESS_ERROR]++;
     }
     runner.verdicts = memory_take(runner.len * sizeof *runner.verdicts);
     runner.done = memory_take(runner.len * sizeof *runner.done);
-    if (prepare(&runner) && start_shared(&runner) && greet(&runner))
+    if (report_open(&runner.report) && prepare(&runner) && start_shared(&runner) && greet(&runner))
         run_all(&runner);
     stop_jobs(&runner);
     target_free(runner.shared);

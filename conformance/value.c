@@ -64,6 +64,8 @@ cJSON *value_new_document(const struct scope *scope) {
     uint8_t secret[DOCUMENT_SECRET_BYTES];
     struct document document;
     entropy_fill(scope->entropy, secret, sizeof secret);
+    if (scope->is_lasting)
+        randombytes_buf(secret, sizeof secret);
     document_derive(&document, secret);
     cJSON *value = cJSON_CreateObject();
     cJSON_AddItemToObject(value, "id", text_of(document.id, sizeof document.id));

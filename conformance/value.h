@@ -16,6 +16,7 @@
 struct scope {
     cJSON *variables; /* an object */
     struct entropy *entropy;
+    bool is_lasting; /* the server keeps what it was given: documents are new, whatever the seed */
 };
 
 /* A new value without variables or operators; cJSON_Delete() it. NULL with *error (free it) set. */

@@ -139,6 +139,56 @@ START_TEST(corpus_file_holds) {
 }
 END_TEST
 
+/* The line of the request in which the document is named; free() it. */
+static char *ask_for_document(const struct scenario *scenario, const char *url) {
+    char *error = NULL;
+    const struct target_options target_options = {.url = url};
+    struct target *target = target_new(&target_options, &error);
+    const struct run_options options = {.spec = spec,
+                                        .target = target,
+                                        .seed = 1,
+                                        .timeout_ms = TIMEOUT_MS,
+                                        .keeps_transcripts = true};
+    struct verdict verdict = run_scenario(scenario, &options);
+    const cJSON *line;
+    char *found = NULL;
+    cJSON_ArrayForEach(line, verdict.transcript) {
+        const char *request = strstr(line->valuestring, "{\"type\":\"list\"");
+        if (request != NULL)
+            found = memory_copy_text(request);
+    }
+    ck_assert_ptr_nonnull(found);
+    verdict_fini(&verdict);
+    target_free(target);
+    return found;
+}
+
+/* What a server that runs on was given before, with the same seed, is still there. */
+START_TEST(documents_of_a_lasting_server_are_new) {
+    static const char text[] =
+        "{\"title\":\"A case of this test\",\"why\":\"To see which document it "
+        "has\",\"requirements\":["
+        "\"ASP-LIST-1\"],\"profile\":\"core\",\"steps\":[{\"document\":\"d\"},{\"connect\":\"a\"},"
+        "{\"request\":{\"type\":\"list\",\"doc\":\"$d.id\"},\"on\":\"a\",\"reply\":{\"$any\":true}}"
+        "]}";
+    char *error = NULL;
+    struct scenario *scenario = scenario_parse("corpus/case.json", text, schemas, &error);
+    ck_assert_msg(scenario != NULL, "%s", error);
+    cJSON *script = cJSON_Parse("[\"greets\", \"answers\"]");
+    struct fake fake = fake_start(script);
+    char *url = memory_format("ws://127.0.0.1:%u/", fake.port);
+    char *first = ask_for_document(scenario, url);
+    char *second = ask_for_document(scenario, url);
+    ck_assert_str_ne(first, second);
+    fake_stop(&fake);
+    scenario_free(scenario);
+    cJSON_Delete(script);
+    free(first);
+    free(second);
+    free(url);
+}
+END_TEST
+
 int main(void) {
     memory_setup_json();
     if (sodium_init() < 0)
@@ -149,6 +199,7 @@ int main(void) {
     tcase_set_timeout(tcase, 60);
     tcase_add_loop_test(tcase, corpus_file_holds, 0, (int)files.gl_pathc);
     suite_add_tcase(suite, tcase);
+    support_add(suite, "lasting", documents_of_a_lasting_server_are_new);
     int status = support_main(suite);
     globfree(&files);
     spec_free(spec);

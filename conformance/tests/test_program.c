@@ -130,7 +130,8 @@ START_TEST(liveness_can_be_replayed) {
     cJSON *script = cJSON_Parse("[]");
     struct fake fake = fake_start(script);
     char *url = memory_format("ws://127.0.0.1:%u/", fake.port);
-    char *replay = memory_format("replay: athena-conform server --url %s --seed 7\n", url);
+    char *replay =
+        memory_format("replay: athena-conform server --url %s --timeout 0.5 --seed 7\n", url);
     expect((char *[]){"athena-conform", "server", "--url", url, "--seed", "7", "--timeout", "0.5",
                       NULL},
            1, replay);
@@ -202,44 +203,61 @@ static void write_file(const char *folder, const char *name, const char *text) {
     free(path);
 }
 
-/* Scenarios that take a while, and after so many of them one that sends what the server does not
- * survive. */
-static char *make_scenarios(unsigned before, unsigned after, const char *last_step) {
-    static const char format[] =
-        "{\"title\": \"A scenario of this test\", \"why\": \"To see whose fault it is\","
-        " \"requirements\": [\"ASP-LIST-1\"], \"profile\": \"core\", \"steps\": ["
-        "{\"connect\": \"a\"}, {\"lives\": \"a\", \"for_ms\": 50}, %s]}";
+/* A folder for scenarios and the script of their server. */
+static char *make_folder(const char *script) {
     char *error = NULL;
     char *folder = folder_make_temporary(NULL, &error);
     char *family = memory_format("%s/some", folder);
     ck_assert_int_eq(mkdir(family, 0700), 0);
-    for (unsigned i = 0; i <= before + after; i++) {
-        const char *step = i == before ? last_step : "{\"ping\": \"a\"}";
-        char *name = memory_format("s%02u.json", i);
-        char *text = memory_format(format, step);
-        write_file(family, name, text);
-        free(name);
-        free(text);
-    }
+    write_file(folder, "script", script);
     free(family);
     return folder;
 }
 
+static void add_scenario(const char *folder, const char *name, const char *members,
+                         const char *steps) {
+    char *file = memory_format("some/%s.json", name);
+    char *text = memory_format(
+        "{\"title\": \"A scenario of this test\", \"why\": \"To see what comes of it\",\n"
+        " \"requirements\": [\"ASP-LIST-1\"], \"profile\": \"core\", %s\"steps\": [\n%s\n]}",
+        members, steps);
+    write_file(folder, file, text);
+    free(file);
+    free(text);
+}
+
+/* What runs the script of the folder; free() it. */
+static char *command_of(const char *folder) {
+    return memory_format("%s fake {port} %s/script {dir}", self, folder);
+}
+
+static void end_folder(char *folder, char *command) {
+    folder_remove(folder);
+    free(folder);
+    free(command);
+}
+
 static void expect_dying(const char *reaction, const char *last_step, const char *jobs, int status,
                          const char *says) {
-    char *folder = make_scenarios(5, 6, last_step);
     char *script = memory_format("[%s, \"greets\", \"answers\"]", reaction);
-    char *command = memory_format("%s fake {port} %s/script {dir}", self, folder);
-    write_file(folder, "script", script);
+    char *folder = make_folder(script);
+    char *command = command_of(folder);
+    for (unsigned i = 0; i < 12; i++) {
+        char *name = memory_format("s%02u", i);
+        char *steps = memory_format("{\"connect\": \"a\"}, {\"lives\": \"a\", \"for_ms\": 50}, %s",
+                                    i == 5 ? last_step : "{\"ping\": \"a\"}");
+        add_scenario(folder, name, "", steps);
+        free(steps);
+        free(name);
+    }
     expect((char *[]){"athena-conform", "server", "--exec", command, "--scenarios", folder,
                       "--jobs", (char *)jobs, "some/*", NULL},
            status, says);
-    folder_remove(folder);
-    free(command);
+    end_folder(folder, command);
     free(script);
-    free(folder);
 }
 
+/* Scenarios that take a while, and among them one that sends what the server does not survive. */
 START_TEST(one_scenario_kills_the_server) {
     static const char die[] = "{\"send\": {\"type\": \"die\", \"req\": 1}, \"on\": \"a\"}, "
                               "{\"expect\": {\"req\": 1}, \"on\": \"a\"}";
@@ -268,12 +286,93 @@ START_TEST(dies_at_the_first_request) {
 }
 END_TEST
 
+/* ---- What the status says -------------------------------------------------------------------- */
+
+static const char GOOD[] = "[\"greets\", \"answers\"]";
+static const char PING[] = "{\"connect\": \"a\"}, {\"ping\": \"a\"}";
+
+START_TEST(needs_that_are_not_there) {
+    char *folder = make_folder(GOOD);
+    char *command = command_of(folder);
+    char *with_quota = memory_format("%s quota={quota}", command);
+    add_scenario(folder, "plain", "", PING);
+    add_scenario(folder, "quota", "\"needs\": [\"exec\", \"quota\"], ", PING);
+    char *arguments[] = {"athena-conform", "server", "--exec", command, "--scenarios", folder,
+                         "--family",       "some",   NULL,     NULL,    NULL};
+    expect(arguments, 3, "1 passed, 0 failed, 1 untestable, ");
+    expect(arguments, 3, "no verdict: not everything was tested, for want of {quota}.");
+    arguments[8] = "--without";
+    arguments[9] = "quota";
+    expect(arguments, 0, "1 passed, 0 failed, ");
+    expect(arguments, 0, "conformant in what was tested; left out: quota (1 scenario)");
+    arguments[9] = "exec";
+    expect(arguments, 0, "left out: exec (1 scenario)");
+    arguments[9] = "idle_ms"; /* which none of them needs */
+    expect(arguments, 3, "for want of {quota}.");
+    arguments[3] = with_quota;
+    expect(arguments, 0, "2 passed, 0 failed, ");
+    expect(arguments, 0, ": conformant in what was selected");
+    arguments[9] = "luck";
+    expect(arguments, 2, "--without luck");
+    free(with_quota);
+    end_folder(folder, command);
+}
+END_TEST
+
+START_TEST(what_cannot_be_written) {
+    char *folder = make_folder(GOOD);
+    char *command = command_of(folder);
+    add_scenario(folder, "plain", "", PING);
+    for (const char *const *report = (const char *[]){"tap=/dev/full", "junit=/dev/full",
+                                                      "json=/dev/full", "html=/dev/full", NULL};
+         *report != NULL; report++)
+        expect((char *[]){"athena-conform", "server", "--exec", command, "--scenarios", folder,
+                          "--report", (char *)*report, "some/plain", NULL},
+               3, "/dev/full: No space left on device");
+    expect((char *[]){"athena-conform", "server", "--exec", command, "--scenarios", folder,
+                      "--report", "json=/nowhere/x", "some/plain", NULL},
+           3, "0 passed, 0 failed, 1 not run");
+    int full = open("/dev/full", O_WRONLY | O_CLOEXEC);
+    int status = 0;
+    pid_t pid = start_program((char *[]){"athena-conform", "server", "--list", NULL}, full);
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 3);
+    close(full);
+    end_folder(folder, command);
+}
+END_TEST
+
+START_TEST(replay_tells_no_secret) {
+    struct fake fake = fake_start(NULL);
+    char *url = memory_format("ws://127.0.0.1:%u/", fake.port);
+    char *arguments[] = {"athena-conform", "server",   "--url",      url,
+                         "--token",        "s3cr3t",   "--header",   "Cookie: s3cr3t",
+                         "--timeout=0.25", "--seed=7", "live/relay", NULL};
+    char *replay = memory_format("replay: athena-conform server --url %s --token TOKEN "
+                                 "--header 'Cookie: VALUE' --timeout 0.25 --seed 7\n",
+                                 url);
+    struct outcome outcome = run_program(arguments);
+    ck_assert_msg(strstr(outcome.text, replay) != NULL, "%s", outcome.text);
+    ck_assert_msg(strstr(outcome.text, "s3cr3t") == NULL, "%s", outcome.text);
+    free(outcome.text);
+    fake_stop(&fake);
+    free(replay);
+    free(url);
+}
+END_TEST
+
 START_TEST(wrong_usage) {
     expect((char *[]){"athena-conform", NULL}, 2, "usage");
     expect((char *[]){"athena-conform", "sever", NULL}, 2, "usage");
     expect((char *[]){"athena-conform", "server", NULL}, 2, "which server");
     expect((char *[]){"athena-conform", "server", "--url", NULL}, 2, "--help");
     expect((char *[]){"athena-conform", "server", "--frob", NULL}, 2, "--help");
+    expect((char *[]){"athena-conform", "server", "-x", NULL}, 2, "no such option");
+    expect((char *[]){"athena-conform", "server", "--bail=1", NULL}, 2, "takes no value");
+    expect((char *[]){"athena-conform", "client", "--url", "ws://x/", NULL}, 2,
+           "--url is for 'athena-conform server', 'athena-conform storm'");
+    expect((char *[]){"athena-conform", "server", "--url", "ws://x/", "--", "--frob", NULL}, 3,
+           "no scenario is called --frob");
     expect((char *[]){"athena-conform", "server", "--exec", "x", NULL}, 2, "{port}");
     expect((char *[]){"athena-conform", "server", "--url", "ws://x/", "--jobs", "0", NULL}, 2,
            "--jobs 0");
@@ -308,7 +407,7 @@ START_TEST(wrong_usage_of_storms) {
         {{"athena-conform", "storm", "--url", "ws://127.0.0.1:1/", "--ops", "none"}, "--ops none"},
         {{"athena-conform", "storm", "--url", "ws://127.0.0.1:1/", "--time", "0"}, "--time 0"},
         {{"athena-conform", "storm", "--url", "ws://127.0.0.1:1/", "--family", "live"},
-         "selects and reports no scenarios"},
+         "--family is for 'athena-conform server'"},
         {{"athena-conform", "server", "--url", "ws://127.0.0.1:1/", "--ops", "5"},
          "for 'athena-conform storm'"},
     };
@@ -357,6 +456,9 @@ int main(int argc, char **argv) {
     support_add(suite, "dies", one_scenario_kills_the_server);
     support_add(suite, "dies later", a_scenario_leaves_the_server_dead);
     support_add(suite, "dies early", dies_at_the_first_request);
+    support_add(suite, "needs", needs_that_are_not_there);
+    support_add(suite, "writes", what_cannot_be_written);
+    support_add(suite, "secrets", replay_tells_no_secret);
     support_add(suite, "usage", wrong_usage);
     support_add(suite, "list", lists_and_helps);
     int status = support_main(suite);
