@@ -23,17 +23,20 @@ static char *program_folder(void) {
 }
 
 char *catalog_find_folder(const char *given, const char *in_tree, char **error) {
-    /* build/, build/asan/, build/conformance/tests/ in the tree; PREFIX/bin/ installed */
-    static const char *const roots[] = {"..", "../..", "../../..", "../../../..",
-                                        "../share/athena-sync"};
+    /* PREFIX/bin/ installed; build/, build/asan/, build/conformance/tests/ in the tree */
+    static const char *const roots[] = {"../share/athena-sync", "..", "../..", "../../..",
+                                        "../../../.."};
     struct stat info;
     if (given != NULL && stat(given, &info) == 0 && S_ISDIR(info.st_mode))
         return memory_copy_text(given);
     char *program = program_folder();
     for (size_t i = 0; given == NULL && i < sizeof roots / sizeof *roots; i++) {
+        /* a folder of the same name may be anybody's */
+        char *own = memory_format("%s/%s/spec/athena-sync-1.md", program, roots[i]);
         char *folder = memory_format("%s/%s/%s", program, roots[i], in_tree);
-        char *real = stat(folder, &info) == 0 ? realpath(folder, NULL) : NULL;
+        char *real = access(own, R_OK) == 0 ? realpath(folder, NULL) : NULL;
         free(folder);
+        free(own);
         if (real != NULL) {
             free(program);
             return real;
@@ -47,9 +50,13 @@ char *catalog_find_folder(const char *given, const char *in_tree, char **error) 
 
 /* ---- Reading --------------------------------------------------------------------------------- */
 
-static void add_file(struct catalog *catalog, const char *path) {
+static void add_file(struct catalog *catalog, const struct spec *spec, const char *path) {
     char *error = NULL;
     struct scenario *scenario = scenario_load(path, catalog->schemas, &error);
+    if (scenario != NULL && !scenario_check_citations(scenario, spec, &error)) {
+        scenario_free(scenario);
+        scenario = NULL;
+    }
     if (scenario != NULL) {
         catalog->scenarios =
             memory_grow(catalog->scenarios, (catalog->len + 1) * sizeof(struct scenario *));
@@ -60,12 +67,12 @@ static void add_file(struct catalog *catalog, const char *path) {
     }
 }
 
-static void add_folder(struct catalog *catalog, const char *folder) {
+static void add_folder(struct catalog *catalog, const struct spec *spec, const char *folder) {
     glob_t found = {0};
     char *pattern = memory_format("%s/*/*.json", folder);
     glob(pattern, 0, NULL, &found);
     for (size_t i = 0; i < found.gl_pathc; i++)
-        add_file(catalog, found.gl_pathv[i]);
+        add_file(catalog, spec, found.gl_pathv[i]);
     globfree(&found);
     free(pattern);
 }
@@ -144,7 +151,8 @@ static bool load_schema(struct catalog *catalog, const char *folder, char **erro
     return ok;
 }
 
-bool catalog_load(struct catalog *catalog, const struct options *options, char **error) {
+bool catalog_load(struct catalog *catalog, const struct options *options, const struct spec *spec,
+                  char **error) {
     *catalog = (struct catalog){.schemas = schema_set_new()};
     *error = NULL;
     bool is_client = strcmp(options->role, "client") == 0;
@@ -152,10 +160,10 @@ bool catalog_load(struct catalog *catalog, const struct options *options, char *
         options->scenarios, is_client ? "fixtures/client-scenarios" : "fixtures/scenarios", error);
     bool ok = folder != NULL && load_schema(catalog, folder, error);
     if (ok)
-        add_folder(catalog, folder);
+        add_folder(catalog, spec, folder);
     for (size_t i = 0; ok && i < options->selectors_len; i++)
         if (is_path(options->selectors[i]))
-            add_file(catalog, options->selectors[i]);
+            add_file(catalog, spec, options->selectors[i]);
     free(folder);
     if (!ok)
         return false;

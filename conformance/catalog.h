@@ -20,7 +20,8 @@ char *catalog_find_folder(const char *given, const char *in_tree, char **error);
 
 /* Reads what the options select. False with *error (free it) set when the folder or a selector
  * gives nothing. */
-bool catalog_load(struct catalog *catalog, const struct options *options, char **error);
+bool catalog_load(struct catalog *catalog, const struct options *options, const struct spec *spec,
+                  char **error);
 void catalog_fini(struct catalog *catalog);
 
 #endif

@@ -18,46 +18,78 @@ static void print_list(const struct catalog *catalog) {
                scenario_needs(catalog->scenarios[i], "exec") ? " (needs --exec)" : "");
 }
 
-static int test_selected(const struct catalog *catalog, struct options *options,
-                         const char *program) {
+/* Steps within others begin in lines of their own, before which nothing pauses. */
+static bool check_pause(const struct catalog *catalog, unsigned line) {
+    unsigned before = 0;
+    unsigned after = 0;
+    const cJSON *step;
+    if (catalog->len != 1) {
+        fputs("athena-conform: --pause-before needs exactly one scenario to be named\n", stderr);
+        return false;
+    }
+    const struct scenario *scenario = catalog->scenarios[0];
+    cJSON_ArrayForEach(step, cJSON_GetObjectItem(scenario->json, "steps")) {
+        unsigned begins = scenario_line(scenario, step);
+        before = begins <= line ? begins : before;
+        after = begins >= line && after == 0 ? begins : after;
+    }
+    if (before == line)
+        return true;
+    fprintf(stderr,
+            "athena-conform: --pause-before %u: no step of %s begins there; the nearest do in",
+            line, scenario->path);
+    for (int i = 0; i < 2; i++)
+        if ((i == 0 ? before : after) > 0)
+            fprintf(stderr, "%s line %u", i == 1 && before > 0 ? " and" : "",
+                    i == 0 ? before : after);
+    fputc('\n', stderr);
+    return false;
+}
+
+static int list(const struct catalog *catalog) {
+    for (size_t i = 0; i < catalog->faults_len; i++)
+        fprintf(stderr, "athena-conform: %s\n", catalog->faults[i]);
+    print_list(catalog);
+    return catalog->faults_len > 0 ? EXIT_HARNESS : EXIT_SUCCESS;
+}
+
+static int test_selected(struct options *options, const struct spec *spec, const char *program) {
+    struct catalog catalog = {0};
     char *error = NULL;
-    char *folder = catalog_find_folder(options->spec, "spec", &error);
-    struct spec *spec = folder != NULL ? spec_load(folder, &error) : NULL;
     int status = EXIT_HARNESS;
-    if (spec != NULL)
-        status = strcmp(options->role, "storm") == 0
-                     ? storm_run(options, spec, catalog->schemas, program)
-                     : runner_run(catalog, spec, options, program);
-    else
+    if (!catalog_load(&catalog, options, spec, &error))
         fprintf(stderr, "athena-conform: %s\n", error);
-    spec_free(spec);
-    free(folder);
+    else if (options->pause_before > 0 && !check_pause(&catalog, (unsigned)options->pause_before))
+        status = EXIT_USAGE;
+    else if (options->list)
+        status = list(&catalog);
+    else if (strcmp(options->role, "storm") == 0)
+        status = storm_run(options, spec, catalog.schemas, program);
+    else
+        status = runner_run(&catalog, spec, options, program);
     free(error);
+    catalog_fini(&catalog);
     return status;
 }
 
 static int command_test(int argc, char **argv, const char *program) {
     struct options options;
-    struct catalog catalog = {0};
     char *error = NULL;
     enum options_result result = options_read(&options, argc, argv);
-    int status = result == OPTIONS_WRONG ? EXIT_USAGE : EXIT_SUCCESS;
-    if (result == OPTIONS_RUN && !catalog_load(&catalog, &options, &error)) {
-        fprintf(stderr, "athena-conform: %s\n", error);
-        status = EXIT_HARNESS;
-    } else if (result == OPTIONS_RUN && options.pause_before > 0 && catalog.len != 1) {
-        fputs("athena-conform: --pause-before needs exactly one scenario to be named\n", stderr);
-        status = EXIT_USAGE;
-    } else if (result == OPTIONS_RUN && options.list) {
-        for (size_t i = 0; i < catalog.faults_len; i++)
-            fprintf(stderr, "athena-conform: %s\n", catalog.faults[i]);
-        print_list(&catalog);
-        status = catalog.faults_len > 0 ? EXIT_HARNESS : EXIT_SUCCESS;
-    } else if (result == OPTIONS_RUN) {
-        status = test_selected(&catalog, &options, program);
+    if (result != OPTIONS_RUN) {
+        options_fini(&options);
+        return result == OPTIONS_WRONG ? EXIT_USAGE : EXIT_SUCCESS;
     }
+    char *folder = catalog_find_folder(options.spec, "spec", &error);
+    struct spec *spec = folder != NULL ? spec_load(folder, &error) : NULL;
+    int status = EXIT_HARNESS;
+    if (spec != NULL)
+        status = test_selected(&options, spec, program);
+    else
+        fprintf(stderr, "athena-conform: %s\n", error);
+    spec_free(spec);
+    free(folder);
     free(error);
-    catalog_fini(&catalog);
     options_fini(&options);
     return status;
 }

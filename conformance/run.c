@@ -70,14 +70,8 @@ static const char *cited_requirement(const struct run *run, const char *pointer)
 }
 
 static unsigned line_of_step(const struct run *run) {
-    const cJSON *step;
-    size_t index = 0;
-    cJSON_ArrayForEach(step, cJSON_GetObjectItem(run->scenario->json, "steps")) {
-        if (step == current_step(run))
-            return run->scenario->step_lines[index];
-        index++;
-    }
-    return 0;
+    const cJSON *step = current_step(run);
+    return step != NULL ? scenario_line(run->scenario, step) : 0;
 }
 
 static void conclude(struct run *run, enum verdict_status status, const char *requirement,

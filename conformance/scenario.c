@@ -1,6 +1,7 @@
 #include "conformance/scenario.h"
 
 #include "conformance/file.h"
+#include "conformance/json_place.h"
 #include "conformance/memory.h"
 
 #include <stdlib.h>
@@ -10,16 +11,16 @@ static const char SCHEMA_NAME[] = "scenario.schema.json";
 
 /* ---- Checking -------------------------------------------------------------------------------- */
 
-/* A member named twice is a slip that cJSON would hide. */
-static const char *find_duplicate(const cJSON *value) {
+/* A member named twice is a slip that cJSON would hide: the second one. */
+static const cJSON *find_duplicate(const cJSON *value) {
     for (const cJSON *item = value->child; item != NULL; item = item->next) {
-        const char *inside = find_duplicate(item);
+        const cJSON *inside = find_duplicate(item);
         if (inside != NULL)
             return inside;
         for (const cJSON *other = item->next; other != NULL && item->string != NULL;
              other = other->next)
             if (strcmp(item->string, other->string) == 0)
-                return item->string;
+                return other;
     }
     return NULL;
 }
@@ -27,15 +28,34 @@ static const char *find_duplicate(const cJSON *value) {
 struct checking {
     struct schema_set *schemas;
     const cJSON *root; /* of the schema */
+    const char *path;
+    const char *text;
+    const cJSON *json; /* made of the text */
     char **error;
 };
+
+/* False, having said what is wrong with the part of the scenario. */
+static bool refuse(const struct checking *checking, const cJSON *part, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+static bool refuse(const struct checking *checking, const cJSON *part, const char *format, ...) {
+    const struct json_place place = json_place(checking->text, checking->json, part);
+    va_list arguments;
+    va_start(arguments, format);
+    char *what = memory_format_list(format, arguments);
+    va_end(arguments);
+    *checking->error =
+        memory_format("%s:%u:%u: %s", checking->path, place.line, place.column, what);
+    free(what);
+    return false;
+}
 
 static bool check_with(const struct checking *checking, const cJSON *schema, const cJSON *value,
                        const char *where) {
     struct schema_fault fault;
     bool ok = schema_check(checking->schemas, checking->root, schema, value, &fault);
     if (!ok)
-        *checking->error = memory_format("%s%s: %s", where, fault.pointer, fault.text);
+        refuse(checking, json_at(value, fault.pointer), "%s%s: %s", where, fault.pointer,
+               fault.text);
     schema_fault_fini(&fault);
     return ok;
 }
@@ -51,10 +71,8 @@ static bool check_step(const struct checking *checking, const cJSON *step, const
     const cJSON *schema =
         cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItem(checking->root, "$defs"), name);
     free(name);
-    if (schema == NULL) {
-        *checking->error = memory_format("%s: \"%s\" is no step", where, verb);
-        return false;
-    }
+    if (schema == NULL)
+        return refuse(checking, step, "%s: \"%s\" is no step", where, verb);
     const cJSON *branches = strcmp(verb, "parallel") == 0 ? step->child : NULL;
     const cJSON *branch;
     cJSON_ArrayForEach(branch, branches) {
@@ -78,49 +96,17 @@ static bool check_steps(const struct checking *checking, const cJSON *steps, con
     return true;
 }
 
-static bool check_scenario(struct schema_set *schemas, const cJSON *json, char **error) {
-    struct checking checking = {schemas, schema_set_find(schemas, SCHEMA_NAME), error};
-    const char *twice = find_duplicate(json);
+static bool check_scenario(const char *path, const char *text, struct schema_set *schemas,
+                           const cJSON *json, char **error) {
+    const struct checking checking = {
+        schemas, schema_set_find(schemas, SCHEMA_NAME), path, text, json, error};
+    const cJSON *twice = find_duplicate(json);
     if (checking.root == NULL)
-        *error = memory_format("%s was not found", SCHEMA_NAME);
-    else if (twice != NULL)
-        *error = memory_format("the member \"%s\" is there twice", twice);
-    return *error == NULL && check_steps(&checking, cJSON_GetObjectItem(json, "steps"), "") &&
+        return refuse(&checking, json, "%s was not found", SCHEMA_NAME);
+    if (twice != NULL)
+        return refuse(&checking, twice, "the member \"%s\" is there twice", twice->string);
+    return check_steps(&checking, cJSON_GetObjectItem(json, "steps"), "") &&
            check_with(&checking, checking.root, json, "");
-}
-
-/* ---- Lines ----------------------------------------------------------------------------------- */
-
-/* Length of the JSON string that starts at `text`. */
-static size_t string_len(const char *text) {
-    size_t len = 1;
-    while (text[len] != '\0' && text[len] != '"')
-        len += text[len] == '\\' ? 2 : 1;
-    return len + 1;
-}
-
-/* The text is valid JSON with a "steps" array: finds the line on which each of its elements
- * starts. */
-static unsigned *find_step_lines(const char *text, size_t steps) {
-    unsigned *lines = memory_take(steps * sizeof *lines);
-    unsigned line = 1;
-    unsigned depth = 0;
-    size_t found = 0;
-    bool inside = false;
-    for (const char *at = text; *at != '\0' && found < steps; at++) {
-        line += *at == '\n';
-        if (*at == '"') {
-            inside = inside || (depth == 1 && strncmp(at, "\"steps\"", 7) == 0);
-            at += string_len(at) - 1;
-        } else if (*at == '{' || *at == '[') {
-            depth++;
-            if (inside && depth == 3)
-                lines[found++] = line;
-        } else if (*at == '}' || *at == ']') {
-            depth--;
-        }
-    }
-    return lines;
 }
 
 /* ---- Loading --------------------------------------------------------------------------------- */
@@ -147,22 +133,18 @@ static struct scenario *new_scenario(const char *path, const char *text, cJSON *
     scenario->title = cJSON_GetObjectItem(json, "title")->valuestring;
     scenario->profile = cJSON_GetObjectItem(json, "profile")->valuestring;
     scenario->requirements = cJSON_GetObjectItem(json, "requirements");
-    scenario->step_lines =
-        find_step_lines(text, (size_t)cJSON_GetArraySize(cJSON_GetObjectItem(json, "steps")));
+    scenario->text = memory_copy_text(text);
     name_scenario(scenario);
     return scenario;
 }
 
 struct scenario *scenario_parse(const char *path, const char *text, struct schema_set *schemas,
                                 char **error) {
-    char *why = NULL;
     cJSON *json = file_parse_json(path, text, error);
     if (json == NULL)
         return NULL;
-    if (check_scenario(schemas, json, &why))
+    if (check_scenario(path, text, schemas, json, error))
         return new_scenario(path, text, json);
-    *error = memory_format("%s:%s%s", path, *why == '/' ? "" : " ", why);
-    free(why);
     cJSON_Delete(json);
     return NULL;
 }
@@ -182,8 +164,40 @@ void scenario_free(struct scenario *scenario) {
     free(scenario->path);
     free(scenario->name);
     free(scenario->family);
-    free(scenario->step_lines);
+    free(scenario->text);
     free(scenario);
+}
+
+unsigned scenario_line(const struct scenario *scenario, const cJSON *part) {
+    return json_place(scenario->text, scenario->json, part).line;
+}
+
+/* The first citation below `value` that is in no specification. */
+static const cJSON *find_unknown(const cJSON *value, const struct spec *spec) {
+    const cJSON *cited = cJSON_GetObjectItemCaseSensitive(value, "requirement");
+    const cJSON *unknown = NULL;
+    const cJSON *item;
+    if (cJSON_IsString(cited) && spec_sentence(spec, cited->valuestring) == NULL)
+        return cited;
+    cJSON_ArrayForEach(item, value) {
+        if (unknown == NULL)
+            unknown = find_unknown(item, spec);
+    }
+    return unknown;
+}
+
+bool scenario_check_citations(const struct scenario *scenario, const struct spec *spec,
+                              char **error) {
+    const struct checking checking = {
+        .path = scenario->path, .text = scenario->text, .json = scenario->json, .error = error};
+    const cJSON *cited;
+    cJSON_ArrayForEach(cited, scenario->requirements) {
+        if (spec_sentence(spec, cited->valuestring) == NULL)
+            return refuse(&checking, cited, "%s is not in the specification", cited->valuestring);
+    }
+    cited = find_unknown(cJSON_GetObjectItem(scenario->json, "steps"), spec);
+    return cited == NULL ||
+           refuse(&checking, cited, "%s is not in the specification", cited->valuestring);
 }
 
 bool scenario_needs(const struct scenario *scenario, const char *what) {

@@ -3,16 +3,17 @@
 #define CONFORM_SCENARIO_H
 
 #include "conformance/schema.h"
+#include "conformance/spec.h"
 
 struct scenario {
     char *path;
     char *name;   /* "family/name" */
     char *family; /* the folder */
-    cJSON *json;
+    char *text;
+    cJSON *json;       /* made of it */
     const char *title; /* the next three are borrowed from json */
     const char *profile;
     const cJSON *requirements;
-    unsigned *step_lines; /* line of each top-level step, counted from 1 */
 };
 
 /* NULL with *error (free it) set: unreadable, not JSON, or against the schema, with the place.
@@ -22,6 +23,11 @@ struct scenario *scenario_parse(const char *path, const char *text, struct schem
 struct scenario *scenario_load(const char *path, struct schema_set *schemas, char **error);
 void scenario_free(struct scenario *scenario);
 
+/* The line in which a part of its JSON begins. */
+unsigned scenario_line(const struct scenario *scenario, const cJSON *part);
+/* Whether all that it cites is in the specification. False with *error (free it) set. */
+bool scenario_check_citations(const struct scenario *scenario, const struct spec *spec,
+                              char **error);
 bool scenario_needs(const struct scenario *scenario, const char *what);
 /* True when the scenario or one of its steps cites the requirement. */
 bool scenario_cites(const struct scenario *scenario, const char *requirement);

@@ -232,10 +232,37 @@ static unsigned count_accepting(const struct check *check, const cJSON *alternat
     return accepting;
 }
 
+/* Says why each of the alternatives refuses the value. */
+static bool refuse_all(const struct check *check, const cJSON *alternatives, const cJSON *value) {
+    struct bytes reasons = {0};
+    const cJSON *alternative;
+    if (check->fault == NULL)
+        return false;
+    cJSON_ArrayForEach(alternative, alternatives) {
+        struct schema_fault fault = {0};
+        struct check inside = *check;
+        inside.fault = &fault;
+        validate(&inside, alternative, value);
+        char *reason = memory_format(
+            "%s%s%s%s", reasons.len > 0 ? "; or " : "", fault.pointer + strlen(check->pointer),
+            strlen(fault.pointer) > strlen(check->pointer) ? " " : "", fault.text);
+        bytes_append(&reasons, reason, strlen(reason));
+        free(reason);
+        schema_fault_fini(&fault);
+    }
+    bytes_append(&reasons, "", 1);
+    refuse(check, "matches none of %d forms: %s", cJSON_GetArraySize(alternatives),
+           (char *)reasons.at);
+    bytes_fini(&reasons);
+    return false;
+}
+
 static bool check_one_of(const struct check *check, const cJSON *rule, const cJSON *schema,
                          const cJSON *value) {
     (void)schema;
     unsigned accepting = count_accepting(check, rule, value);
+    if (accepting == 0)
+        return refuse_all(check, rule, value);
     return accepting == 1 || refuse(check, "must match exactly one of %d forms, matches %u",
                                     cJSON_GetArraySize(rule), accepting);
 }
@@ -243,8 +270,7 @@ static bool check_one_of(const struct check *check, const cJSON *rule, const cJS
 static bool check_any_of(const struct check *check, const cJSON *rule, const cJSON *schema,
                          const cJSON *value) {
     (void)schema;
-    return count_accepting(check, rule, value) > 0 ||
-           refuse(check, "matches none of %d forms", cJSON_GetArraySize(rule));
+    return count_accepting(check, rule, value) > 0 || refuse_all(check, rule, value);
 }
 
 static bool check_all_of(const struct check *check, const cJSON *rule, const cJSON *schema,

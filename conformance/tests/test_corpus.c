@@ -86,8 +86,11 @@ static void compare(const char *file, const cJSON *item, const struct verdict *v
     free(where);
 }
 
-/* A case gives its steps only; the rest is the same for all. */
+/* A case gives its steps only, and the rest is the same for all; or the whole as a value, or as
+ * text. */
 static char *scenario_text(const cJSON *item) {
+    if (text_of(item, "text") != NULL)
+        return memory_copy_text(text_of(item, "text"));
     const cJSON *scenario = cJSON_GetObjectItem(item, "scenario");
     if (scenario != NULL)
         return json_write(scenario);

@@ -1,4 +1,5 @@
 /* The strict reading of what a server sends: every rule refuses, nothing else does; and writing. */
+#include "conformance/json_place.h"
 #include "conformance/json_same.h"
 #include "conformance/json_strict.h"
 #include "conformance/json_write.h"
@@ -201,6 +202,28 @@ START_TEST(same_values) {
 }
 END_TEST
 
+START_TEST(places) {
+    static const char text[] =
+        "\xef\xbb\xbf{ \"a\" : [1, -2.5e3 ,\n\t{\"b\\\"c\": \"}]\"}, null],\r\n"
+        "\"a/\":{} , \"d\":true}";
+    static const struct {
+        const char *pointer;
+        unsigned line, column;
+    } rows[] = {
+        {"", 1, 4},           {"/a", 1, 12},   {"/a/1", 1, 16}, {"/a/2", 2, 2},
+        {"/a/2/b\"c", 2, 11}, {"/a/3", 2, 18}, {"/d", 3, 15},   {"/a/2/none", 2, 2},
+    };
+    cJSON *root = cJSON_Parse(text);
+    ck_assert_ptr_nonnull(root);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const struct json_place place = json_place(text, root, json_at(root, rows[i].pointer));
+        ck_assert_msg(place.line == rows[i].line && place.column == rows[i].column, "%s: %u:%u",
+                      rows[i].pointer, place.line, place.column);
+    }
+    cJSON_Delete(root);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("JSON");
     support_add(suite, "valid", valid_texts_pass);
@@ -211,5 +234,6 @@ int main(void) {
     support_add(suite, "finding", values_are_found_by_pointer);
     support_add(suite, "printable", printable_texts_have_no_control);
     support_add(suite, "same", same_values);
+    support_add(suite, "places", places);
     return support_main(suite);
 }

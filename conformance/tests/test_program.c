@@ -361,6 +361,68 @@ START_TEST(replay_tells_no_secret) {
 }
 END_TEST
 
+/* ---- Scenarios ------------------------------------------------------------------------------- */
+
+START_TEST(requirements_that_are_none) {
+    char *folder = make_folder(GOOD);
+    char *command = command_of(folder);
+    char *path = memory_format("%s/some/made-up.json", folder);
+    char *says = memory_format("%s:5:30: ASP-NOPE-99 is not in the specification", path);
+    add_scenario(folder, "plain", "", PING);
+    add_scenario(folder, "made-up", "",
+                 "{\"connect\": \"a\"},\n{\"repeat\": 1, \"steps\": [\n"
+                 "{\"ping\": \"a\", \"requirement\": \"ASP-NOPE-99\"}]}");
+    expect((char *[]){"athena-conform", "server", "--exec", command, "--scenarios", folder,
+                      "--family", "some", NULL},
+           3, says);
+    expect((char *[]){"athena-conform", "server", "--list", "--scenarios", folder, NULL}, 3, says);
+    end_folder(folder, command);
+    free(path);
+    free(says);
+}
+END_TEST
+
+START_TEST(pauses_before_steps_only) {
+    char *folder = make_folder(GOOD);
+    char *arguments[] = {"athena-conform", "server",         "--list", "--scenarios", folder,
+                         "some/plain",     "--pause-before", "3",      NULL};
+    add_scenario(folder, "plain", "", "{\"connect\": \"a\"},\n\n{\"ping\": \"a\"}");
+    expect(arguments, 0, "some/plain");
+    arguments[7] = "4";
+    expect(arguments, 2, "begins there; the nearest do in line 3 and line 5");
+    arguments[7] = "1";
+    expect(arguments, 2, "begins there; the nearest do in line 3\n");
+    arguments[7] = "9";
+    expect(arguments, 2, "begins there; the nearest do in line 5\n");
+    arguments[5] = "--bail";
+    arguments[7] = "3";
+    expect(arguments, 0, "some/plain");
+    end_folder(folder, NULL);
+}
+END_TEST
+
+/* Whatever lies beside the prefix it was installed in. */
+START_TEST(finds_its_own_folders) {
+    char *error = NULL;
+    char *prefix = folder_make_temporary(NULL, &error);
+    char *program = program_path();
+    char *source = support_source("");
+    char *make = memory_format("cd %s && mkdir -p bin share spec fixtures/scenarios/mine && "
+                               "cp %s bin && ln -s %s share/athena-sync",
+                               prefix, program, source);
+    char *run = memory_format("%s/bin/athena-conform server --list live/relay >%s/out 2>&1", prefix,
+                              prefix);
+    ck_assert_int_eq(system(make), 0);
+    ck_assert_int_eq(system(run), 0);
+    folder_remove(prefix);
+    free(run);
+    free(make);
+    free(source);
+    free(program);
+    free(prefix);
+}
+END_TEST
+
 START_TEST(wrong_usage) {
     expect((char *[]){"athena-conform", NULL}, 2, "usage");
     expect((char *[]){"athena-conform", "sever", NULL}, 2, "usage");
@@ -459,6 +521,9 @@ int main(int argc, char **argv) {
     support_add(suite, "needs", needs_that_are_not_there);
     support_add(suite, "writes", what_cannot_be_written);
     support_add(suite, "secrets", replay_tells_no_secret);
+    support_add(suite, "made-up", requirements_that_are_none);
+    support_add(suite, "pause", pauses_before_steps_only);
+    support_add(suite, "folders", finds_its_own_folders);
     support_add(suite, "usage", wrong_usage);
     support_add(suite, "list", lists_and_helps);
     int status = support_main(suite);
