@@ -243,6 +243,10 @@ bool match_knows(const char *operator) {
     return find_matcher(operator) != NULL;
 }
 
+const char *match_name(size_t index) {
+    return index < sizeof MATCHERS / sizeof *MATCHERS ? MATCHERS[index].name : NULL;
+}
+
 /* ---- Structure ------------------------------------------------------------------------------- */
 
 static bool match_inside(const struct matching *matching, const char *step, const cJSON *expected,

@@ -16,6 +16,7 @@
 
 #include <cjson/cJSON.h>
 #include <stdbool.h>
+#include <stddef.h>
 
 struct match_fault {
     char *pointer; /* JSON Pointer of the first difference */
@@ -24,6 +25,8 @@ struct match_fault {
 
 /* True when `operator` (with its `$`) is a matcher. */
 bool match_knows(const char *operator);
+/* The names of all of them; NULL past the last. */
+const char *match_name(size_t index);
 
 /* On success adds what `$save` kept to the object `saved` (NULL: dropped). On failure fills *fault
  * (NULL allowed); give it to match_fault_fini. */

@@ -269,7 +269,9 @@ static void send_ping(struct run *run, struct frame *frame, struct connection *c
     size_t len = (size_t)step_number(frame, "bytes", PING_BYTES);
     entropy_fill(&run->entropy, payload, len);
     char *text = base64url_encode(payload, len);
-    frame->memo = cJSON_CreateString(text);
+    frame->memo = cJSON_CreateObject();
+    cJSON_AddStringToObject(frame->memo, "content", text);
+    cJSON_AddNumberToObject(frame->memo, "pongs", cJSON_GetArraySize(connection->pongs));
     free(text);
     transcript_add(&run->transcript, connection->name, TRANSCRIPT_SENT, "(ping)");
     endpoint_send_frame(connection->endpoint,
@@ -279,6 +281,18 @@ static void send_ping(struct run *run, struct frame *frame, struct connection *c
                                                  .payload = payload,
                                                  .len = len});
     connection_flush(connection);
+}
+
+/* Others may come as well: RFC 6455 allows pongs that answer nothing. */
+static enum progress await_pong(struct run *run, const struct frame *frame,
+                                const struct connection *connection) {
+    int others = cJSON_GetArraySize(connection->pongs) -
+                 (int)cJSON_GetNumberValue(cJSON_GetObjectItem(frame->memo, "pongs"));
+    return others == 0 ? run_wait_for(run, "a pong on %s", connection->name)
+                       : run_wait_for(run,
+                                      "a pong with the content of the ping on %s: %d came with "
+                                      "another",
+                                      connection->name, others);
 }
 
 /* {"ping": "alice", "bytes": 125}: a ping, and the pong with its payload. */
@@ -291,12 +305,11 @@ static enum progress step_ping(struct run *run, struct task *task, struct frame 
     if (frame->memo == NULL)
         send_ping(run, frame, connection);
     cJSON_ArrayForEach(pong, connection->pongs) {
-        if (json_same(pong, frame->memo))
+        if (json_same(pong, cJSON_GetObjectItem(frame->memo, "content")))
             return run_checked(run);
     }
-    return connection->ending == CONNECTION_LIVES
-               ? run_wait_for(run, "a pong on %s", connection->name)
-               : run_fail_closed(run, connection, "a pong");
+    return connection->ending == CONNECTION_LIVES ? await_pong(run, frame, connection)
+                                                  : run_fail_closed(run, connection, "a pong");
 }
 
 /* NULL: no request by which the client may have probed waits there. */

@@ -422,6 +422,10 @@ static const struct {
                  {"$tamper", compute_tamper},
                  {"$plus_order", compute_plus_order}};
 
+const char *value_name(size_t index) {
+    return index < sizeof OPERATORS / sizeof *OPERATORS ? OPERATORS[index].name : NULL;
+}
+
 /* ---- Evaluation ------------------------------------------------------------------------------ */
 
 const cJSON *value_operator(const cJSON *value) {

@@ -30,6 +30,9 @@ const cJSON *value_find(const struct scope *scope, const char *path);
 /* The one member of an object that begins with `$`; NULL when `value` is no operator. */
 const cJSON *value_operator(const cJSON *value);
 
+/* The names of those that are computed; NULL past the last. */
+const char *value_name(size_t index);
+
 /* A fresh document, {"id", "secret"}, and a fresh change id (free() it). */
 cJSON *value_new_document(const struct scope *scope);
 char *value_new_change_id(const struct scope *scope, const char *actor);

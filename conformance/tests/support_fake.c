@@ -6,6 +6,7 @@
 #include "conformance/match.h"
 #include "conformance/memory.h"
 #include "conformance/stream.h"
+#include "conformance/value.h"
 
 #include <arpa/inet.h>
 #include <poll.h>
@@ -39,6 +40,7 @@ struct server {
     cJSON *script;
     struct peer peers[PEERS_MAX];
     size_t peers_len;
+    char *head; /* of the last request */
 };
 
 /* ---- Acting ---------------------------------------------------------------------------------- */
@@ -46,9 +48,39 @@ struct server {
 /* Of a program of its own: NAME to VALUE. NULL: none. */
 static cJSON *settings;
 
+/* The changes of the last push. */
+static cJSON *pushed;
+
+static char *digest_of(const cJSON *changes) {
+    const struct scope scope = {0};
+    char *error = NULL;
+    cJSON *expression = cJSON_CreateObject();
+    cJSON_AddItemToObject(expression, "$digest",
+                          changes != NULL ? cJSON_Duplicate(changes, true) : cJSON_CreateArray());
+    cJSON *digest = value_evaluate(&scope, expression, &error);
+    if (digest == NULL)
+        abort();
+    char *text = json_write(digest);
+    cJSON_Delete(expression);
+    cJSON_Delete(digest);
+    return text;
+}
+
+static void note_pushed(const cJSON *message) {
+    const cJSON *changes = cJSON_GetObjectItemCaseSensitive(message, "changes");
+    if (changes == NULL)
+        return;
+    cJSON_Delete(pushed);
+    pushed = cJSON_Duplicate(changes, true);
+}
+
 /* What $NAME becomes: the JSON of the message's member, or a setting. */
 static char *value_of(const char *name, const cJSON *message) {
     const cJSON *member = cJSON_GetObjectItemCaseSensitive(message, name);
+    if (strcmp(name, "pushed") == 0 && pushed != NULL)
+        return json_write(pushed);
+    if (strcmp(name, "digest") == 0)
+        return digest_of(pushed);
     const cJSON *setting = cJSON_GetObjectItemCaseSensitive(settings, name);
     if (setting != NULL)
         return memory_copy_text(setting->valuestring);
@@ -113,6 +145,10 @@ static void act(struct server *server, struct peer *self, const cJSON *action,
         free(filled);
     } else if (raw != NULL) {
         send_raw(peer, raw);
+    } else if (cJSON_HasObjectItem(action, "deaf")) {
+        peer->raw = true;
+    } else if (cJSON_HasObjectItem(action, "ignore_pings")) {
+        endpoint_ignore_pings(peer->endpoint);
     } else if (cJSON_HasObjectItem(action, "edit")) {
         peer->edit = cJSON_GetObjectItem(action, "edit");
     } else if (http != NULL) {
@@ -131,8 +167,11 @@ static bool fits(const cJSON *reaction, const struct server *server, const struc
                  const char *event, const cJSON *message) {
     const cJSON *when = cJSON_GetObjectItem(reaction, "when");
     const cJSON *from = cJSON_GetObjectItem(reaction, "from");
+    const char *contains = cJSON_GetStringValue(cJSON_GetObjectItem(reaction, "contains"));
     if (cJSON_HasObjectItem(reaction, "used") ||
         (from != NULL && peer != &server->peers[from->valueint - 1]))
+        return false;
+    if (contains != NULL && (server->head == NULL || strstr(server->head, contains) == NULL))
         return false;
     if (cJSON_IsString(when))
         return strcmp(when->valuestring, event) == 0;
@@ -196,10 +235,13 @@ static void take_events(struct server *server, struct peer *peer) {
         cJSON *message = event.kind == ENDPOINT_EVENT_TEXT
                              ? cJSON_ParseWithLength((char *)event.bytes.at, event.bytes.len)
                              : NULL;
+        note_pushed(message);
         if (event.kind == ENDPOINT_EVENT_UPGRADED)
             react(server, peer, "connect", NULL);
         else if (event.kind == ENDPOINT_EVENT_TEXT)
             react(server, peer, "text", message);
+        else if (event.kind == ENDPOINT_EVENT_PING)
+            react(server, peer, "ping", NULL);
         else if (event.kind == ENDPOINT_EVENT_CLOSE)
             end_peer(peer, false);
         cJSON_Delete(message);
@@ -231,8 +273,11 @@ static void serve_peer(struct server *server, struct peer *peer) {
     static uint8_t piece[65536];
     ssize_t got = stream_read(peer->stream, piece, sizeof piece);
     if (got > 0 && !peer->raw) {
-        if (memmem(piece, (size_t)got, "GET ", 4) == piece)
+        if (memmem(piece, (size_t)got, "GET ", 4) == piece) {
+            free(server->head);
+            server->head = memory_format("%.*s", (int)got, (const char *)piece);
             react(server, peer, "head", NULL);
+        }
         if (!peer->raw && peer->stream != NULL)
             endpoint_feed(peer->endpoint, piece, (size_t)got);
         edit_answer(peer);

@@ -9,11 +9,14 @@
  * request, with an error).
  *
  * "from" is the number of the connection (from 1), any when absent; "when" a template as in a
- * scenario's expect. In a text, $req, $doc, $changes and $ids become what the message said.
+ * scenario's expect. In a text, $req, $doc, $changes and $ids become what the message said,
+ * $pushed and $digest the changes of the last push and their digest.
  * Actions: "text" (a message), "raw" (bytes in hex, outside frames), "close" (a code; 0 drops the
- * stream), "reset". A reaction to "head" answers the HTTP request itself, with "http": "...",
- * or changes the honest answer, with "edit": ["from", "to"]. "exit" ends the process with a status,
- * "abort" as a crash does.
+ * stream), "reset". A reaction to "head" answers the HTTP request itself, only if that "contains" a
+ * text when the reaction has one, with "http": "...", or changes the honest answer, with "edit":
+ * ["from", "to"]. "exit" ends the process with a status, "abort" as a crash does. After
+ * "ignore_pings" only a reaction to "ping" answers one; after "deaf" nothing is read there any
+ * more.
  *
  * As a program of its own it is a command for `--exec`: PROGRAM fake PORT FILE DIR [NAME=VALUE]...
  * with the script in FILE. In a text, $NAME becomes VALUE, or of $token_file what that file holds,

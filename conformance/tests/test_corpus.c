@@ -2,8 +2,10 @@
  * The corpus of scenarios in tests/corpus: each construct of the language is proved able to hold
  * and to fail, against a scripted server, and each kind of invalid file is refused with its place.
  */
+#include "conformance/clock.h"
 #include "conformance/file.h"
 #include "conformance/json_write.h"
+#include "conformance/match.h"
 #include "conformance/memory.h"
 #include "conformance/run.h"
 #include "conformance/tests/support_fake.h"
@@ -12,11 +14,13 @@
 #include <glob.h>
 #include <regex.h>
 #include <sodium.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { TIMEOUT_MS = 5000 };
 
+static char *self;
 static struct schema_set *schemas;
 static struct spec *spec;
 static glob_t files;
@@ -49,20 +53,59 @@ static const char *text_of(const cJSON *object, const char *name) {
     return cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(object, name));
 }
 
-static struct verdict play(const struct scenario *scenario, const cJSON *item) {
-    struct fake fake = fake_start(cJSON_GetObjectItem(item, "server"));
+/* A server that the scenario may kill and start: this program itself, as a command. */
+static struct target *start_command(const struct target_options *options, int64_t deadline_us) {
     char *error = NULL;
-    char *url = memory_format("ws://127.0.0.1:%u/", fake.port);
-    const struct target_options target_options = {.url = url};
-    struct target *target = target_new(&target_options, &error);
+    struct target *target = target_new(options, &error);
+    ck_assert_msg(target != NULL && target_start(target, deadline_us, &error), "%s", error);
+    return target;
+}
+
+static struct verdict run_case(const struct scenario *scenario, const cJSON *item,
+                               struct target *target, bool owns_server) {
     const cJSON *timeout = cJSON_GetObjectItem(item, "timeout_ms");
-    ck_assert_ptr_nonnull(target);
     const struct run_options options = {.spec = spec,
                                         .target = target,
+                                        .owns_server = owns_server,
                                         .seed = 1,
                                         .timeout_ms =
                                             timeout != NULL ? timeout->valueint : TIMEOUT_MS};
-    struct verdict verdict = run_scenario(scenario, &options);
+    ck_assert_ptr_nonnull(target);
+    return run_scenario(scenario, &options);
+}
+
+static struct verdict play_with_command(const struct scenario *scenario, const cJSON *item) {
+    char *error = NULL;
+    char *folder = folder_make_temporary(NULL, &error);
+    char *path = memory_format("%s/script", folder);
+    char *script = json_write(cJSON_GetObjectItem(item, "command"));
+    char *command = memory_format("%s fake {port} %s {dir} quota={quota} idle_ms={idle_ms} "
+                                  "dead_ms={dead_ms} open_within_ms={open_within_ms} "
+                                  "limit_change={limit_change} [token_file={token_file}]",
+                                  self, path);
+    const struct target_options options = {.command = command};
+    FILE *file = fopen(path, "we");
+    ck_assert(file != NULL && fputs(script, file) >= 0 && fclose(file) == 0);
+    struct target *target = start_command(&options, clock_now_us() + (int64_t)TIMEOUT_MS * 1000);
+    struct verdict verdict = run_case(scenario, item, target, true);
+    target_free(target);
+    folder_remove(folder);
+    free(command);
+    free(script);
+    free(path);
+    free(folder);
+    return verdict;
+}
+
+static struct verdict play(const struct scenario *scenario, const cJSON *item) {
+    if (cJSON_HasObjectItem(item, "command"))
+        return play_with_command(scenario, item);
+    struct fake fake = fake_start(cJSON_GetObjectItem(item, "server"));
+    char *error = NULL;
+    char *url = memory_format("ws://127.0.0.1:%u/", fake.port);
+    const struct target_options options = {.url = url};
+    struct target *target = target_new(&options, &error);
+    struct verdict verdict = run_case(scenario, item, target, false);
     target_free(target);
     fake_stop(&fake);
     free(url);
@@ -142,6 +185,98 @@ START_TEST(corpus_file_holds) {
 }
 END_TEST
 
+/* ---- Whether each construct is there --------------------------------------------------------- */
+
+/* "VERB.MEMBER" of each step, and "$OPERATOR" of each value, below `value`. */
+static void note_constructs(const cJSON *value, cJSON *noted) {
+    const cJSON *item;
+    cJSON_ArrayForEach(item, value) {
+        if (item->string != NULL) {
+            char *name = *item->string == '$'
+                             ? memory_copy_text(item->string)
+                             : memory_format("%s.%s", value->child->string, item->string);
+            if (!cJSON_HasObjectItem(noted, name))
+                cJSON_AddTrueToObject(noted, name);
+            free(name);
+        }
+        note_constructs(item, noted);
+    }
+}
+
+/* Of all cases that end with this status. */
+static cJSON *constructs_that(const char *status) {
+    cJSON *noted = cJSON_CreateObject();
+    for (size_t i = 0; i < files.gl_pathc; i++) {
+        char *error = NULL;
+        cJSON *cases = file_read_json(files.gl_pathv[i], &error);
+        const cJSON *item;
+        cJSON_ArrayForEach(item, cases) {
+            const char *ends = text_of(cJSON_GetObjectItem(item, "expect"), "status");
+            if (ends != NULL && strcmp(ends, status) == 0)
+                note_constructs(cJSON_GetObjectItem(item, "steps"), noted);
+        }
+        cJSON_Delete(cases);
+    }
+    return noted;
+}
+
+static void expect_constructs(const cJSON *names, const cJSON *noted, const char *status) {
+    const cJSON *name;
+    cJSON_ArrayForEach(name, names) {
+        ck_assert_msg(cJSON_HasObjectItem(noted, name->valuestring),
+                      "no case of the corpus with %s ends with %s", name->valuestring, status);
+    }
+}
+
+/* A step of servers whose members are to be tried here; clients' are in test_client.c. */
+static bool is_of_servers(const char *verb) {
+    static const struct step_kind *const tables[] = {STEPS_CONNECTION, STEPS_WIRE, STEPS_SYNC,
+                                                     STEPS_FLOW, STEPS_HISTORY};
+    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
+        for (const struct step_kind *kind = tables[i]; kind->verb != NULL; kind++)
+            if (strcmp(kind->verb, verb) == 0)
+                return true;
+    return false;
+}
+
+static void add_members(cJSON *names, const cJSON *step, const char *verb) {
+    const cJSON *member;
+    cJSON_ArrayForEach(member, cJSON_GetObjectItem(step, "properties")) {
+        char *name = memory_format("%s.%s", verb, member->string);
+        if (strcmp(member->string, "requirement") != 0) /* the same for all of them */
+            cJSON_AddItemToArray(names, cJSON_CreateString(name));
+        free(name);
+    }
+}
+
+START_TEST(each_construct_holds_and_fails) {
+    static const char prefix[] = "step_";
+    const cJSON *schema = schema_set_find(schemas, "scenario.schema.json");
+    const cJSON *step;
+    const char *operator;
+    cJSON *names = cJSON_CreateArray();
+    cJSON *passed = constructs_that("pass");
+    cJSON *failed = constructs_that("fail");
+    cJSON_ArrayForEach(step, cJSON_GetObjectItem(schema, "$defs")) {
+        if (strncmp(step->string, prefix, strlen(prefix)) == 0 &&
+            is_of_servers(step->string + strlen(prefix)))
+            add_members(names, step, step->string + strlen(prefix));
+    }
+    for (size_t i = 0; (operator= match_name(i)) != NULL; i++)
+        cJSON_AddItemToArray(names, cJSON_CreateString(operator));
+    for (size_t i = 0; (operator= value_name(i)) != NULL; i++)
+        cJSON_AddItemToArray(names, cJSON_CreateString(operator));
+    ck_assert_int_gt(cJSON_GetArraySize(names), 100);
+    expect_constructs(names, passed, "pass");
+    expect_constructs(names, failed, "fail");
+    cJSON_Delete(names);
+    cJSON_Delete(passed);
+    cJSON_Delete(failed);
+}
+END_TEST
+
+/* ---- Documents ------------------------------------------------------------------------------- */
+
 /* The line of the request in which the document is named; free() it. */
 static char *ask_for_document(const struct scenario *scenario, const char *url) {
     char *error = NULL;
@@ -192,8 +327,10 @@ START_TEST(documents_of_a_lasting_server_are_new) {
 }
 END_TEST
 
-int main(void) {
+int main(int argc, char **argv) {
     memory_setup_json();
+    fake_main(argc, argv);
+    self = realpath(argv[0], NULL);
     if (sodium_init() < 0)
         return EXIT_FAILURE;
     load_common();
@@ -202,10 +339,12 @@ int main(void) {
     tcase_set_timeout(tcase, 60);
     tcase_add_loop_test(tcase, corpus_file_holds, 0, (int)files.gl_pathc);
     suite_add_tcase(suite, tcase);
+    support_add(suite, "complete", each_construct_holds_and_fails);
     support_add(suite, "lasting", documents_of_a_lasting_server_are_new);
     int status = support_main(suite);
     globfree(&files);
     spec_free(spec);
     schema_set_free(schemas);
+    free(self);
     return status;
 }
