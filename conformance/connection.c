@@ -337,11 +337,27 @@ static void note_written(struct connection *connection, size_t len) {
     connection->written = 0;
 }
 
+bool connection_is_awaiting_turn(const struct connection *connection) {
+    return connection->stream != NULL && connection->portion > 0 && has_output(connection);
+}
+
+/* How much may be written now. */
+static size_t next_portion(const struct connection *connection) {
+    size_t left = endpoint_output(connection->endpoint)->len - connection->written;
+    if (connection->portion == 0)
+        return left;
+    if (!stream_is_taken(connection->stream))
+        return 0;
+    return left < connection->portion ? left : connection->portion;
+}
+
 void connection_flush(struct connection *connection) {
     const struct bytes *output = endpoint_output(connection->endpoint);
     while (connection->stream != NULL && has_output(connection)) {
-        ssize_t put = stream_write(connection->stream, output->at + connection->written,
-                                   output->len - connection->written);
+        size_t len = next_portion(connection);
+        if (len == 0)
+            break;
+        ssize_t put = stream_write(connection->stream, output->at + connection->written, len);
         if (put > 0)
             note_written(connection, (size_t)put);
         else if (put != STREAM_AGAIN && connection->paused)
@@ -359,7 +375,8 @@ void connection_flush(struct connection *connection) {
 short connection_events(const struct connection *connection) {
     if (connection->stream == NULL)
         return 0;
-    return stream_events(connection->stream, !connection->paused, has_output(connection));
+    bool writes = has_output(connection) && connection->portion == 0;
+    return stream_events(connection->stream, !connection->paused, writes);
 }
 
 void connection_service(struct connection *connection) {

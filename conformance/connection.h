@@ -34,6 +34,7 @@ struct connection {
     int http_status;   /* 0 until the handshake was answered */
     bool paused;       /* the scenario said stop reading */
     size_t reads_left; /* bytes, after which it is paused; 0: any number */
+    size_t portion; /* so many bytes go out at a time, each when those before were taken; 0: all */
     enum connection_ending ending;
     int close_code;     /* with CONNECTION_CLOSED */
     char *reset_reason; /* what the system or TLS said; NULL unless it was reset */
@@ -69,6 +70,8 @@ short connection_events(const struct connection *connection);
 void connection_service(struct connection *connection);
 /* Writes what waits, as far as it goes at once. */
 void connection_flush(struct connection *connection);
+/* It has a portion to write, of which no event will tell that it is due. */
+bool connection_is_awaiting_turn(const struct connection *connection);
 
 void connection_send(struct connection *connection, const cJSON *message);
 /* To be called before anything else is sent through the endpoint: what goes out is then unknown. */

@@ -26,15 +26,44 @@ static void append_label(struct bytes *out, const char *label) {
     bytes_append(out, label, strlen(label) + 1); /* with its 0x00 */
 }
 
-void document_prove(const struct document *document, const uint8_t *challenge, size_t challenge_len,
-                    const uint8_t named[static DOCUMENT_ID_BYTES], const char *authority,
-                    uint8_t proof[static DOCUMENT_PROOF_BYTES]) {
+static struct bytes state(const uint8_t *challenge, size_t challenge_len,
+                          const uint8_t named[static DOCUMENT_ID_BYTES], const char *authority) {
     struct bytes statement = {0};
     append_label(&statement, "athena-sync/1 open");
     bytes_append(&statement, challenge, challenge_len);
     bytes_append(&statement, named, DOCUMENT_ID_BYTES);
     bytes_append(&statement, authority, strlen(authority));
+    return statement;
+}
+
+void document_prove(const struct document *document, const uint8_t *challenge, size_t challenge_len,
+                    const uint8_t named[static DOCUMENT_ID_BYTES], const char *authority,
+                    uint8_t proof[static DOCUMENT_PROOF_BYTES]) {
+    struct bytes statement = state(challenge, challenge_len, named, authority);
     crypto_sign_detached(proof, NULL, statement.at, statement.len, document->sign_key);
+    bytes_fini(&statement);
+}
+
+/* With A = [a]B, [S]B = R + [k]A holds for the neutral R when S = k a. */
+void document_prove_by_neutral(const struct document *document, const uint8_t *challenge,
+                               size_t challenge_len, const char *authority,
+                               const uint8_t r[static 32],
+                               uint8_t proof[static DOCUMENT_PROOF_BYTES]) {
+    struct bytes statement = state(challenge, challenge_len, document->id, authority);
+    uint8_t wide[crypto_core_ed25519_NONREDUCEDSCALARBYTES] = {0};
+    uint8_t a[crypto_core_ed25519_SCALARBYTES];
+    uint8_t k[crypto_core_ed25519_SCALARBYTES];
+    crypto_hash_sha512_state hash;
+    crypto_sign_ed25519_sk_to_curve25519(wide, document->sign_key); /* a, clamped */
+    crypto_core_ed25519_scalar_reduce(a, wide);
+    crypto_hash_sha512_init(&hash);
+    crypto_hash_sha512_update(&hash, r, 32);
+    crypto_hash_sha512_update(&hash, document->id, DOCUMENT_ID_BYTES);
+    crypto_hash_sha512_update(&hash, statement.at, statement.len);
+    crypto_hash_sha512_final(&hash, wide);
+    crypto_core_ed25519_scalar_reduce(k, wide);
+    memcpy(proof, r, 32);
+    crypto_core_ed25519_scalar_mul(proof + 32, k, a);
     bytes_fini(&statement);
 }
 

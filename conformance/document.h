@@ -30,6 +30,13 @@ void document_prove(const struct document *document, const uint8_t *challenge, s
                     const uint8_t named[static DOCUMENT_ID_BYTES], const char *authority,
                     uint8_t proof[static DOCUMENT_PROOF_BYTES]);
 
+/* The same with the neutral element, encoded as `r`, for its R: the equation of a signature holds,
+ * and a strict verifier refuses it all the same, since that point is of small order [ASP-KEY-7]. */
+void document_prove_by_neutral(const struct document *document, const uint8_t *challenge,
+                               size_t challenge_len, const char *authority,
+                               const uint8_t r[static 32],
+                               uint8_t proof[static DOCUMENT_PROOF_BYTES]);
+
 /* Appends the deterministic envelope of `plain` under `change_id` to `out`. */
 void document_seal(const struct document *document, const char *change_id, const uint8_t *plain,
                    size_t plain_len, struct bytes *out);

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { STEP_TABLES_LEN = 7 };
+enum { STEP_TABLES_LEN = 7, PORTION_MS = 1 };
 static const struct step_kind *const STEP_TABLES[STEP_TABLES_LEN] = {
     STEPS_CONNECTION, STEPS_WIRE, STEPS_SYNC, STEPS_FLOW, STEPS_HISTORY, STEPS_DEVICE, STEPS_HOST};
 
@@ -418,9 +418,12 @@ static bool wait_and_move(struct run *run) {
     struct pollfd fds[RUN_CONNECTIONS_MAX + LAB_DEVICES_MAX + 2];
     struct connection *polled[RUN_CONNECTIONS_MAX];
     nfds_t len = 0;
+    bool looks_again = false;
     for (size_t i = 0; i < run->connections_len; i++) {
         short events = connection_events(run->connections[i]);
-        if (events == 0)
+        bool awaits_turn = connection_is_awaiting_turn(run->connections[i]);
+        looks_again = looks_again || awaits_turn;
+        if (events == 0 && !awaits_turn)
             continue;
         polled[len] = run->connections[i];
         fds[len] = (struct pollfd){.fd = stream_fd(polled[len]->stream), .events = events};
@@ -432,6 +435,8 @@ static bool wait_and_move(struct run *run) {
     int64_t wakes_us = run->end_us < run->deadline_us ? run->end_us : run->deadline_us;
     if (run->wakes_us != 0 && run->wakes_us < wakes_us)
         wakes_us = run->wakes_us;
+    if (looks_again && clock_left_ms(wakes_us) > PORTION_MS)
+        wakes_us = clock_now_us() + PORTION_MS * 1000;
     run->wakes_us = 0;
     run->awaits_end = false;
     int ready = poll(fds, all, clock_left_ms(wakes_us));
@@ -444,7 +449,7 @@ static bool wait_and_move(struct run *run) {
     if (ready > 0)
         note_progress(run);
     for (nfds_t i = 0; i < len; i++)
-        if (fds[i].revents != 0)
+        if (fds[i].revents != 0 || connection_is_awaiting_turn(polled[i]))
             connection_service(polled[i]);
     if (run->lab != NULL)
         lab_service(run->lab);

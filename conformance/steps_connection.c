@@ -46,6 +46,7 @@ static enum progress start_connecting(struct run *run, struct frame *frame) {
         return run_fail(run, NULL, "connecting failed: %s", strerror(errno));
     connection->watch.history = run->history;
     connection->watch.number = history_connect(run->history, connection->name);
+    connection->portion = (size_t)step_number(frame, "portion", 0);
     if (step_flag(frame, "ignores_pings"))
         endpoint_ignore_pings(connection->endpoint);
     run_add_connection(run, connection);
@@ -92,6 +93,7 @@ static enum progress take_welcome(struct run *run, struct frame *frame,
         cJSON_Duplicate(cJSON_GetObjectItemCaseSensitive(welcome, "challenge"), true));
     cJSON_AddItemToObject(variable, "welcome", welcome);
     cJSON_AddStringToObject(variable, "authority", target_authority(run->target));
+    cJSON_AddStringToObject(variable, "port", target_url(run->target)->port);
     value_set(&run->scope, connection->name, variable);
     return progress;
 }

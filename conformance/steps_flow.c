@@ -99,6 +99,18 @@ static enum progress step_server(struct run *run, struct task *task, struct fram
     return move_data(run, frame, strcmp(action, "save") == 0);
 }
 
+/* {"memory": "before"}: $before is how many bytes of memory the server holds now. */
+static enum progress step_memory(struct run *run, struct task *task, struct frame *frame) {
+    (void)task;
+    if (!run->owns_server)
+        return run_broken(run, "a scenario with memory steps must say \"needs\": [\"exec\"]");
+    double bytes = (double)target_memory(run->target);
+    transcript_add(&run->transcript, "server", TRANSCRIPT_EVENT, "holds %.0f bytes of memory",
+                   bytes);
+    value_set(&run->scope, step_text(frame, "memory"), cJSON_CreateNumber(bytes));
+    return STEP_DONE;
+}
+
 /* ---- Variables ------------------------------------------------------------------------------- */
 
 /* {"let": {"name": value}}. */
@@ -189,10 +201,8 @@ static enum progress step_parallel(struct run *run, struct task *task, struct fr
     return all;
 }
 
-const struct step_kind STEPS_FLOW[] = {{"server", step_server, false},
-                                       {"let", step_let, false},
-                                       {"check", step_check, false},
-                                       {"repeat", step_repeat, true},
-                                       {"if", step_if, true},
-                                       {"parallel", step_parallel, true},
-                                       {NULL, NULL, false}};
+const struct step_kind STEPS_FLOW[] = {
+    {"server", step_server, false},    {"memory", step_memory, false},
+    {"let", step_let, false},          {"check", step_check, false},
+    {"repeat", step_repeat, true},     {"if", step_if, true},
+    {"parallel", step_parallel, true}, {NULL, NULL, false}};

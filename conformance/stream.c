@@ -5,6 +5,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/inet_diag.h>
+#include <linux/netlink.h>
+#include <linux/sock_diag.h>
+#include <linux/sockios.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -15,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -309,6 +314,62 @@ ssize_t stream_write(struct stream *stream, const void *bytes, size_t len) {
 
 int stream_fd(const struct stream *stream) {
     return stream->fd;
+}
+
+/* ---- What the other side has taken ---- */
+
+static void put_address(const struct sockaddr_storage *address, __be32 bytes[static 4],
+                        __be16 *port) {
+    const struct sockaddr_in *v4 = (const void *)address;
+    const struct sockaddr_in6 *v6 = (const void *)address;
+    bool is_v6 = address->ss_family == AF_INET6;
+    memcpy(bytes, is_v6 ? (const void *)&v6->sin6_addr : (const void *)&v4->sin_addr,
+           is_v6 ? sizeof v6->sin6_addr : sizeof v4->sin_addr);
+    *port = is_v6 ? v6->sin6_port : v4->sin_port;
+}
+
+/* Bytes that wait to be read at the other end of a TCP connection; 0 when that end is not of this
+ * machine, or the system does not tell. */
+static uint32_t unread_at_peer(const struct stream *stream) {
+    struct sockaddr_storage own = {0};
+    struct sockaddr_storage peer = {0};
+    socklen_t own_len = sizeof own;
+    socklen_t peer_len = sizeof peer;
+    struct {
+        struct nlmsghdr head;
+        struct inet_diag_req_v2 body;
+    } request = {.head = {.nlmsg_len = sizeof request,
+                          .nlmsg_type = SOCK_DIAG_BY_FAMILY,
+                          .nlmsg_flags = NLM_F_REQUEST},
+                 .body = {.sdiag_protocol = IPPROTO_TCP, .idiag_states = UINT32_MAX}};
+    union {
+        struct nlmsghdr head;
+        char room[4096];
+    } answer = {0};
+    if (getsockname(stream->fd, (struct sockaddr *)&own, &own_len) != 0 ||
+        getpeername(stream->fd, (struct sockaddr *)&peer, &peer_len) != 0)
+        return 0;
+    struct inet_diag_sockid *end = &request.body.id; /* the peer's: it is its own source */
+    request.body.sdiag_family = (__u8)peer.ss_family;
+    put_address(&peer, end->idiag_src, &end->idiag_sport);
+    put_address(&own, end->idiag_dst, &end->idiag_dport);
+    end->idiag_cookie[0] = end->idiag_cookie[1] = INET_DIAG_NOCOOKIE;
+    int fd = socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
+    ssize_t len = fd >= 0 && send(fd, &request, sizeof request, 0) == (ssize_t)sizeof request
+                      ? recv(fd, &answer, sizeof answer, 0)
+                      : -1;
+    if (fd >= 0)
+        close(fd);
+    if (len < (ssize_t)NLMSG_LENGTH(sizeof(struct inet_diag_msg)) ||
+        answer.head.nlmsg_type != SOCK_DIAG_BY_FAMILY)
+        return 0;
+    return ((const struct inet_diag_msg *)NLMSG_DATA(&answer.head))->idiag_rqueue;
+}
+
+bool stream_is_taken(const struct stream *stream) {
+    int under_way = 0; /* of a unix socket: what its peer has not read */
+    return ioctl(stream->fd, SIOCOUTQ, &under_way) != 0 ||
+           (under_way == 0 && unread_at_peer(stream) == 0);
 }
 
 bool stream_is_ready(const struct stream *stream) {

@@ -52,6 +52,9 @@ struct stream *stream_adopt_untrusted(int fd);
 ssize_t stream_read(struct stream *stream, void *out, size_t capacity);
 ssize_t stream_write(struct stream *stream, const void *bytes, size_t len);
 int stream_fd(const struct stream *stream);
+/* Whether the other side has taken all that was written: its program, where both are on this
+ * machine and the system tells, else its system. */
+bool stream_is_taken(const struct stream *stream);
 /* False while TLS is still being agreed on. */
 bool stream_is_ready(const struct stream *stream);
 /* poll(2) events to wait for, given what the owner wants to do. */

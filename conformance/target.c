@@ -7,6 +7,8 @@
 #include "conformance/process.h"
 
 #include <arpa/inet.h>
+#include <ctype.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -316,6 +318,49 @@ pid_t target_pid(const struct target *target) {
 
 int target_fd(const struct target *target) {
     return target->pidfd;
+}
+
+/* Whether the process of this entry of /proc is of the group. */
+static bool is_in_group(const char *entry, pid_t group) {
+    char *ignored = NULL;
+    char *path = memory_format("/proc/%s/stat", entry);
+    char *stat = file_read(path, &ignored);
+    const char *name_end =
+        stat != NULL ? strrchr(stat, ')') : NULL; /* the name may hold anything */
+    int found = 0;
+    bool is_member =
+        name_end != NULL && sscanf(name_end, ") %*c %*d %d", &found) == 1 && found == group;
+    free(ignored);
+    free(path);
+    free(stat);
+    return is_member;
+}
+
+/* The kB that a line of its status tells. */
+static uint64_t read_kb(const char *status, const char *name) {
+    const char *line = strstr(status, name);
+    return line != NULL ? strtoull(line + strlen(name), NULL, 10) : 0;
+}
+
+uint64_t target_memory(const struct target *target) {
+    uint64_t kb = 0;
+    struct dirent *entry;
+    DIR *processes = opendir("/proc");
+    while (processes != NULL && (entry = readdir(processes)) != NULL) {
+        if (!isdigit((unsigned char)*entry->d_name) || !is_in_group(entry->d_name, target->pid))
+            continue;
+        char *ignored = NULL;
+        char *path = memory_format("/proc/%s/status", entry->d_name);
+        char *status = file_read(path, &ignored);
+        if (status != NULL)
+            kb += read_kb(status, "RssAnon:") + read_kb(status, "VmSwap:");
+        free(ignored);
+        free(path);
+        free(status);
+    }
+    if (processes != NULL)
+        closedir(processes);
+    return kb * 1024;
 }
 
 void target_free(struct target *target) {

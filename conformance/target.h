@@ -71,6 +71,9 @@ bool target_kill(struct target *target, char **error);
 bool target_terminate(struct target *target);
 /* Of the shell, or of what took its place; 0 while none of ours runs. */
 pid_t target_pid(const struct target *target);
+/* Bytes of memory that its processes hold for themselves: what they map from files is not counted.
+ */
+uint64_t target_memory(const struct target *target);
 /* Becomes readable when the shell ends, after which others of its group may still run; -1 while
  * there is none. */
 int target_fd(const struct target *target);

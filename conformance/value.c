@@ -172,7 +172,8 @@ static bool load_document(const cJSON *value, struct document *document) {
 }
 
 /* {"$proof": {"of": "$doc", "on": "$alice"}}; "authority", "challenge" and "key" (a document that
- * signs in place of the right one) override what would be right. */
+ * signs in place of the right one) override what would be right; "r" is the R of one by the neutral
+ * element, in one of its encodings. */
 static cJSON *compute_proof(const struct scope *scope, const cJSON *argument, char **error) {
     (void)scope;
     struct document named;
@@ -183,6 +184,8 @@ static cJSON *compute_proof(const struct scope *scope, const cJSON *argument, ch
     const char *authority = member_text(argument, "authority");
     const char *challenge = member_text(argument, "challenge");
     uint8_t proof[DOCUMENT_PROOF_BYTES];
+    uint8_t neutral[32];
+    const char *r = member_text(argument, "r");
     struct bytes challenge_bytes = {0};
     authority = authority != NULL ? authority : member_text(on, "authority");
     challenge = challenge != NULL ? challenge : member_text(on, "challenge");
@@ -190,9 +193,16 @@ static cJSON *compute_proof(const struct scope *scope, const cJSON *argument, ch
         return fail(error, "$proof: \"of\" (and \"key\") must be documents of this scenario");
     if (authority == NULL || challenge == NULL || !base64url_decode(challenge, &challenge_bytes))
         return fail(error, "$proof: \"on\" must be a connection that has had its welcome");
-    document_prove(&signer, challenge_bytes.at, challenge_bytes.len, named.id, authority, proof);
+    if (r == NULL)
+        document_prove(&signer, challenge_bytes.at, challenge_bytes.len, named.id, authority,
+                       proof);
+    else if (base64url_decode_exactly(r, neutral, sizeof neutral))
+        document_prove_by_neutral(&signer, challenge_bytes.at, challenge_bytes.len, authority,
+                                  neutral, proof);
+    else
+        fail(error, "$proof: \"r\" must be 32 bytes");
     bytes_fini(&challenge_bytes);
-    return text_of(proof, sizeof proof);
+    return *error == NULL ? text_of(proof, sizeof proof) : NULL;
 }
 
 /* ---- Numbers, arrays, texts ------------------------------------------------------------------ */
@@ -296,6 +306,17 @@ static cJSON *compute_text(const struct scope *scope, const cJSON *argument, cha
     return text_from_bytes(&out);
 }
 
+/* {"$upper": "text"}: its ASCII letters in upper case. */
+static cJSON *compute_upper(const struct scope *scope, const cJSON *argument, char **error) {
+    (void)scope;
+    if (!cJSON_IsString(argument))
+        return fail(error, "$upper: a text was expected");
+    cJSON *text = cJSON_Duplicate(argument, true);
+    for (char *at = text->valuestring; *at != '\0'; at++)
+        *at = *at >= 'a' && *at <= 'z' ? (char)(*at - 'a' + 'A') : *at;
+    return text;
+}
+
 /* {"$repeat": ["x", 100]}. */
 static cJSON *compute_repeat(const struct scope *scope, const cJSON *argument, char **error) {
     (void)scope;
@@ -370,16 +391,22 @@ static cJSON *compute_tamper(const struct scope *scope, const cJSON *argument, c
     return value;
 }
 
-/* {"$flip": "..."}: the base64url text of the same bytes with the last bit changed. */
+/* {"$flip": "..."}: the base64url text of the same bytes with the last bit changed; of a text that
+ * is none, as a cursor may be, the same with another last character. */
 static cJSON *compute_flip(const struct scope *scope, const cJSON *argument, char **error) {
     (void)scope;
     struct bytes bytes = {0};
-    if (!cJSON_IsString(argument) || !base64url_decode(argument->valuestring, &bytes) ||
-        bytes.len == 0)
-        return fail(error, "$flip: a base64url text of at least one byte was expected");
-    bytes.at[bytes.len - 1] ^= 1;
-    cJSON *text = text_of(bytes.at, bytes.len);
-    bytes_fini(&bytes);
+    if (!cJSON_IsString(argument) || *argument->valuestring == '\0')
+        return fail(error, "$flip: a text was expected");
+    if (base64url_decode(argument->valuestring, &bytes)) {
+        bytes.at[bytes.len - 1] ^= 1;
+        cJSON *flipped = text_of(bytes.at, bytes.len);
+        bytes_fini(&bytes);
+        return flipped;
+    }
+    cJSON *text = cJSON_Duplicate(argument, true);
+    char *last = text->valuestring + strlen(text->valuestring) - 1;
+    *last = *last == 'A' ? 'B' : 'A';
     return text;
 }
 
@@ -403,24 +430,14 @@ static cJSON *compute_plus_order(const struct scope *scope, const cJSON *argumen
 static const struct {
     const char *name;
     operator_function *compute;
-} OPERATORS[] = {{"$changes", compute_changes},
-                 {"$ids", compute_ids},
-                 {"$digest", compute_digest},
-                 {"$proof", compute_proof},
-                 {"$count", compute_count},
-                 {"$sum", compute_sum},
-                 {"$difference", compute_difference},
-                 {"$min", compute_min},
-                 {"$slice", compute_slice},
-                 {"$reverse", compute_reverse},
-                 {"$text", compute_text},
-                 {"$repeat", compute_repeat},
-                 {"$random", compute_random},
-                 {"$hex", compute_hex},
-                 {"$change_id", compute_change_id},
-                 {"$flip", compute_flip},
-                 {"$tamper", compute_tamper},
-                 {"$plus_order", compute_plus_order}};
+} OPERATORS[] = {
+    {"$changes", compute_changes},       {"$ids", compute_ids},       {"$digest", compute_digest},
+    {"$proof", compute_proof},           {"$count", compute_count},   {"$sum", compute_sum},
+    {"$difference", compute_difference}, {"$min", compute_min},       {"$slice", compute_slice},
+    {"$reverse", compute_reverse},       {"$text", compute_text},     {"$upper", compute_upper},
+    {"$repeat", compute_repeat},         {"$random", compute_random}, {"$hex", compute_hex},
+    {"$change_id", compute_change_id},   {"$flip", compute_flip},     {"$tamper", compute_tamper},
+    {"$plus_order", compute_plus_order}};
 
 const char *value_name(size_t index) {
     return index < sizeof OPERATORS / sizeof *OPERATORS ? OPERATORS[index].name : NULL;

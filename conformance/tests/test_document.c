@@ -125,6 +125,36 @@ START_TEST(proofs_fit_the_vectors) {
 }
 END_TEST
 
+/* The equation of RFC 8032 holds: only what the point is forbids it. */
+START_TEST(proof_by_the_neutral_element_is_a_trap) {
+    static const uint8_t secret[DOCUMENT_SECRET_BYTES] = {1, 2, 3};
+    static const uint8_t challenge[32] = {4};
+    static const uint8_t neutral[32] = {1};
+    uint8_t proof[DOCUMENT_PROOF_BYTES];
+    uint8_t left[32];
+    uint8_t right[32];
+    uint8_t k[64];
+    struct document document;
+    document_derive(&document, secret);
+    document_prove_by_neutral(&document, challenge, sizeof challenge, "a", neutral, proof);
+    uint8_t message[19 + 32 + 32 + 1] = "athena-sync/1 open";
+    memcpy(message + 19, challenge, 32);
+    memcpy(message + 51, document.id, 32);
+    message[83] = 'a';
+    uint8_t hashed[64 + sizeof message];
+    memcpy(hashed, neutral, 32);
+    memcpy(hashed + 32, document.id, 32);
+    memcpy(hashed + 64, message, sizeof message);
+    crypto_hash_sha512(k, hashed, sizeof hashed);
+    crypto_core_ed25519_scalar_reduce(k, k);
+    ck_assert_int_eq(crypto_scalarmult_ed25519_base_noclamp(left, proof + 32), 0);
+    ck_assert_int_eq(crypto_scalarmult_ed25519_noclamp(right, k, document.id), 0);
+    ck_assert_mem_eq(left, right, sizeof left); /* [S]B = [k]A, and R adds nothing */
+    ck_assert_mem_eq(proof, neutral, sizeof neutral);
+    ck_assert_int_ne(crypto_sign_verify_detached(proof, message, sizeof message, document.id), 0);
+}
+END_TEST
+
 START_TEST(digests_fit_the_vectors) {
     cJSON *file = load_vectors("digest");
     const cJSON *vector;
@@ -215,6 +245,7 @@ int main(void) {
     support_add(suite, "keys", keys_fit_the_vectors);
     support_add(suite, "envelopes", envelopes_fit_the_vectors);
     support_add(suite, "proofs", proofs_fit_the_vectors);
+    support_add(suite, "neutral", proof_by_the_neutral_element_is_a_trap);
     support_add(suite, "digests", digests_fit_the_vectors);
     support_add(suite, "sums", digests_add_up);
     support_add(suite, "padding", padded_lengths_fit_the_vectors);

@@ -3,7 +3,8 @@
  * plays the server, too, when its first argument is "serve":
  *
  *     serve MODE PORT FOLDER      MODE: good, deaf (ignores SIGTERM), sour (ends with 3), mute
- *                                 (never listens), counts (prints how often it started)
+ *                                 (never listens), counts (prints how often it started), heavy
+ * (holds 32 MiB in a child)
  */
 #include "conformance/clock.h"
 #include "conformance/file.h"
@@ -56,6 +57,26 @@ static long count_start(const char *folder) {
     return starts;
 }
 
+/* In a child, which ends with its group. */
+static void hold_memory(void) {
+    enum { HELD_BYTES = 32 * 1024 * 1024 };
+    int ends[2];
+    char ready = 0;
+    if (pipe(ends) != 0)
+        exit(1);
+    if (fork() == 0) {
+        char *held = malloc(HELD_BYTES);
+        for (size_t i = 0; held != NULL && i < HELD_BYTES; i++)
+            held[i] = (char)i;
+        if (held == NULL || write(ends[1], &ready, 1) != 1)
+            exit(1);
+        for (;;)
+            pause();
+    }
+    if (read(ends[0], &ready, 1) != 1)
+        exit(1);
+}
+
 static int serve(const char *mode, const char *port, const char *folder) {
     sigset_t end_signal;
     sigset_t before;
@@ -69,6 +90,8 @@ static int serve(const char *mode, const char *port, const char *folder) {
     else
         printf("mode %s\n", mode);
     fflush(stdout);
+    if (strcmp(mode, "heavy") == 0)
+        hold_memory();
     if (strcmp(mode, "mute") != 0)
         listen_at(port);
     while (told_to_end == 0)
@@ -118,6 +141,21 @@ static void start(struct fixture *fixture) {
                   fixture->error);
     ck_assert(target_accepts(fixture->target));
 }
+
+START_TEST(weighs_all_of_its_processes) {
+    static const uint64_t mib = 1024 * 1024;
+    struct fixture light;
+    struct fixture heavy;
+    begin(&light, "good");
+    begin(&heavy, "heavy");
+    start(&light);
+    start(&heavy);
+    ck_assert_uint_gt(target_memory(light.target), 0);
+    ck_assert_uint_gt(target_memory(heavy.target), target_memory(light.target) + 31 * mib);
+    end(&light);
+    end(&heavy);
+}
+END_TEST
 
 START_TEST(starts_and_stops) {
     struct fixture fixture;
@@ -298,6 +336,7 @@ int main(int argc, char **argv) {
     support_add(suite, "simple", simple_commands);
     support_add(suite, "wrapper", kills_what_a_wrapper_started);
     support_add(suite, "escape", sees_what_left_its_group);
+    support_add(suite, "memory", weighs_all_of_its_processes);
     int status = support_main(suite);
     free(self);
     return status;
