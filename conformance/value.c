@@ -238,6 +238,16 @@ static cJSON *compute_difference(const struct scope *scope, const cJSON *argumen
     return cJSON_CreateNumber(from->valuedouble - less->valuedouble);
 }
 
+/* {"$quotient": [7, 2]}: how often the second goes into the first. */
+static cJSON *compute_quotient(const struct scope *scope, const cJSON *argument, char **error) {
+    (void)scope;
+    const cJSON *whole = cJSON_GetArrayItem(argument, 0);
+    const cJSON *part = cJSON_GetArrayItem(argument, 1);
+    if (!cJSON_IsNumber(whole) || !cJSON_IsNumber(part) || part->valuedouble == 0)
+        return fail(error, "$quotient: two numbers were expected, the second not 0");
+    return cJSON_CreateNumber((double)(int64_t)(whole->valuedouble / part->valuedouble));
+}
+
 /* {"$min": [1, 2]}. */
 static cJSON *compute_min(const struct scope *scope, const cJSON *argument, char **error) {
     (void)scope;
@@ -267,6 +277,23 @@ static cJSON *compute_slice(const struct scope *scope, const cJSON *argument, ch
             cJSON_AddItemToArray(out, cJSON_Duplicate(item, true));
         index++;
     }
+    return out;
+}
+
+static void flatten_all(cJSON *out, const cJSON *value) {
+    const cJSON *item;
+    if (!cJSON_IsArray(value))
+        cJSON_AddItemToArray(out, cJSON_Duplicate(value, true));
+    else
+        cJSON_ArrayForEach(item, value) flatten_all(out, item);
+}
+
+/* {"$flat": ["$so_far", "$one_more"]}: one array of all that is in arrays within it. */
+static cJSON *compute_flat(const struct scope *scope, const cJSON *argument, char **error) {
+    (void)scope;
+    (void)error;
+    cJSON *out = cJSON_CreateArray();
+    flatten_all(out, argument);
     return out;
 }
 
@@ -430,14 +457,27 @@ static cJSON *compute_plus_order(const struct scope *scope, const cJSON *argumen
 static const struct {
     const char *name;
     operator_function *compute;
-} OPERATORS[] = {
-    {"$changes", compute_changes},       {"$ids", compute_ids},       {"$digest", compute_digest},
-    {"$proof", compute_proof},           {"$count", compute_count},   {"$sum", compute_sum},
-    {"$difference", compute_difference}, {"$min", compute_min},       {"$slice", compute_slice},
-    {"$reverse", compute_reverse},       {"$text", compute_text},     {"$upper", compute_upper},
-    {"$repeat", compute_repeat},         {"$random", compute_random}, {"$hex", compute_hex},
-    {"$change_id", compute_change_id},   {"$flip", compute_flip},     {"$tamper", compute_tamper},
-    {"$plus_order", compute_plus_order}};
+} OPERATORS[] = {{"$changes", compute_changes},
+                 {"$ids", compute_ids},
+                 {"$digest", compute_digest},
+                 {"$proof", compute_proof},
+                 {"$count", compute_count},
+                 {"$sum", compute_sum},
+                 {"$difference", compute_difference},
+                 {"$quotient", compute_quotient},
+                 {"$min", compute_min},
+                 {"$slice", compute_slice},
+                 {"$flat", compute_flat},
+                 {"$reverse", compute_reverse},
+                 {"$text", compute_text},
+                 {"$upper", compute_upper},
+                 {"$repeat", compute_repeat},
+                 {"$random", compute_random},
+                 {"$hex", compute_hex},
+                 {"$change_id", compute_change_id},
+                 {"$flip", compute_flip},
+                 {"$tamper", compute_tamper},
+                 {"$plus_order", compute_plus_order}};
 
 const char *value_name(size_t index) {
     return index < sizeof OPERATORS / sizeof *OPERATORS ? OPERATORS[index].name : NULL;
