@@ -121,6 +121,15 @@ START_TEST(answers_in_order) {
 }
 END_TEST
 
+static void say_malformed_push(struct peer *peer, uint64_t req) {
+    char doc[ATHENA_DOC_TEXT_LEN + 1];
+    char text[256];
+    athena_doc_format(doc, keys.doc);
+    snprintf(text, sizeof text, "{\"type\":\"push\",\"req\":%llu,\"doc\":\"%s\",\"changes\":{}}",
+             (unsigned long long)req, doc);
+    peer_say(peer, text);
+}
+
 /* The same for what is refused, and for what ends the connection. */
 START_TEST(refuses_in_order_as_well) {
     uint64_t first = peer_push(&alice, &keys, 4, 1, 0);
@@ -129,6 +138,12 @@ START_TEST(refuses_in_order_as_well) {
     host_commit(&host);
     expect_pushed(&alice, first, 0, 0);
     peer_expect_error(&alice, ATHENA_NOT_OPEN, second);
+    first = peer_push(&alice, &keys, 6, 1, 0);
+    say_malformed_push(&alice, 77); /* no push, though its type is one */
+    peer_expect_silence(&alice);
+    host_commit(&host);
+    expect_pushed(&alice, first, 0, 0);
+    peer_expect_error(&alice, ATHENA_BAD_MESSAGE, 77);
     first = peer_push(&alice, &keys, 5, 1, 0);
     peer_say(&alice, "{");
     peer_expect_silence(&alice);
