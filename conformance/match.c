@@ -197,18 +197,6 @@ static bool match_pattern(const struct matching *matching, const cJSON *argument
     return ok || differ(matching, operation, value);
 }
 
-static bool match_exact(const struct matching *matching, const cJSON *argument,
-                        const cJSON *operation, const cJSON *value) {
-    const cJSON *member;
-    if (!cJSON_IsObject(value) || !cJSON_IsObject(argument))
-        return differ(matching, operation, value);
-    cJSON_ArrayForEach(member, value) {
-        if (cJSON_GetObjectItemCaseSensitive(argument, member->string) == NULL)
-            return differ(matching, operation, value);
-    }
-    return match(matching, argument, value);
-}
-
 static bool match_save(const struct matching *matching, const cJSON *argument,
                        const cJSON *operation, const cJSON *value) {
     const cJSON *as = cJSON_GetObjectItemCaseSensitive(operation, "as");
@@ -227,10 +215,10 @@ static const struct {
     const char *name;
     matcher *matcher;
 } MATCHERS[] = {
-    {"$any", match_any},           {"$absent", match_absent}, {"$type", match_type},
-    {"$base64", match_base64},     {"$one_of", match_one_of}, {"$not", match_not},
-    {"$set", match_set},           {"$range", match_range},   {"$exact", match_exact},
-    {"$contains", match_contains}, {"$save", match_save},     {"$pattern", match_pattern}};
+    {"$any", match_any},       {"$absent", match_absent},  {"$type", match_type},
+    {"$base64", match_base64}, {"$one_of", match_one_of},  {"$not", match_not},
+    {"$set", match_set},       {"$range", match_range},    {"$contains", match_contains},
+    {"$save", match_save},     {"$pattern", match_pattern}};
 
 static matcher *find_matcher(const char *name) {
     for (size_t i = 0; i < sizeof MATCHERS / sizeof *MATCHERS; i++)

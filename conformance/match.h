@@ -8,8 +8,7 @@
  *   {"$one_of": [a, b]}         any of these           {"$not": a}           anything else
  *   {"$set": [a, b]}            these, in any order    {"$contains": [a]}    these among others
  *   {"$range": [1, 9]}          a number, inclusive    {"$pattern": "^x"}    POSIX extended
- *   {"$exact": {...}}           no further members     {"$save": "name"}     keep it
- *   {"$save": "name", "as": m}  keep it if m matches
+ *   {"$save": "name"}           keep it                {"$save": "name", "as": m}  if m matches
  */
 #ifndef CONFORM_MATCH_H
 #define CONFORM_MATCH_H
