@@ -4,6 +4,7 @@
 #include "conformance/json_same.h"
 #include "conformance/json_write.h"
 #include "conformance/memory.h"
+#include "conformance/printable.h"
 #include "conformance/value.h"
 
 #include <regex.h>
@@ -11,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BRIEF_TEXT_MAX = 60, BRIEF_ITEMS_MAX = 6, MATCH_DEPTH_MAX = 32 };
+enum { BRIEF_TEXT_MAX = 60, BRIEF_ITEMS_MAX = 6, BRIEF_VALUES_MAX = 200, MATCH_DEPTH_MAX = 32 };
 
 struct matching {
     const char *pointer;
@@ -27,39 +28,58 @@ static bool match(const struct matching *matching, const cJSON *expected, const 
 
 /* ---- Telling --------------------------------------------------------------------------------- */
 
-static cJSON *shorten(const cJSON *value) {
-    if (cJSON_IsString(value) && strlen(value->valuestring) > BRIEF_TEXT_MAX) {
-        char *text = memory_format("%.*s… (%zu bytes)", BRIEF_TEXT_MAX - 20, value->valuestring,
-                                   strlen(value->valuestring));
-        cJSON *brief = cJSON_CreateString(text);
+static char *shorten_text(const char *text) {
+    size_t len = strlen(text);
+    return len > BRIEF_TEXT_MAX ? memory_format("%.*s… (%zu bytes)", BRIEF_TEXT_MAX - 20, text, len)
+                                : memory_copy_text(text);
+}
+
+static void add_brief(cJSON *to, const cJSON *item, cJSON *value) {
+    if (cJSON_IsArray(to)) {
+        cJSON_AddItemToArray(to, value);
+        return;
+    }
+    char *name = shorten_text(item != NULL ? item->string : "…");
+    cJSON_AddItemToObject(to, name, value);
+    free(name);
+}
+
+/* `left`: how many values there may be in the whole. */
+static cJSON *shorten(const cJSON *value, unsigned *left) {
+    bool is_array = cJSON_IsArray(value);
+    if (!is_array && !cJSON_IsObject(value)) {
+        char *text = cJSON_IsString(value) ? shorten_text(value->valuestring) : NULL;
+        cJSON *scalar = text != NULL ? cJSON_CreateString(text) : cJSON_Duplicate(value, true);
         free(text);
-        return brief;
+        return scalar;
     }
-    if (!cJSON_IsArray(value) && !cJSON_IsObject(value))
-        return cJSON_Duplicate(value, true);
-    cJSON *brief = cJSON_IsArray(value) ? cJSON_CreateArray() : cJSON_CreateObject();
-    int items = 0;
-    for (const cJSON *item = value->child; item != NULL; item = item->next) {
-        if (cJSON_IsObject(value))
-            cJSON_AddItemToObject(brief, item->string, shorten(item));
-        else if (items < BRIEF_ITEMS_MAX)
-            cJSON_AddItemToArray(brief, shorten(item));
-        items++;
+    cJSON *brief = is_array ? cJSON_CreateArray() : cJSON_CreateObject();
+    unsigned items = 0;
+    unsigned kept = 0;
+    for (const cJSON *item = value->child; item != NULL; item = item->next, items++) {
+        if (*left == 0 || (is_array && kept == BRIEF_ITEMS_MAX))
+            continue;
+        (*left)--;
+        kept++;
+        add_brief(brief, item, shorten(item, left));
     }
-    if (cJSON_IsArray(value) && items > BRIEF_ITEMS_MAX) {
-        char *rest = memory_format("… %d more", items - BRIEF_ITEMS_MAX);
-        cJSON_AddItemToArray(brief, cJSON_CreateString(rest));
+    if (items > kept) {
+        char *rest = memory_format("… %u more", items - kept);
+        add_brief(brief, NULL, cJSON_CreateString(rest));
         free(rest);
     }
     return brief;
 }
 
 char *match_brief(const cJSON *value) {
+    unsigned left = BRIEF_VALUES_MAX;
     if (value == NULL)
         return memory_copy_text("nothing");
-    cJSON *brief = shorten(value);
-    char *text = json_write(brief);
+    cJSON *brief = shorten(value, &left);
+    char *raw = json_write(brief);
+    char *text = printable_copy(raw);
     cJSON_Delete(brief);
+    free(raw);
     return text;
 }
 

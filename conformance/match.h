@@ -33,7 +33,8 @@ bool match_value(const cJSON *expected, const cJSON *value, cJSON *saved,
                  struct match_fault *fault);
 void match_fault_fini(struct match_fault *fault);
 
-/* JSON on one line with long texts and arrays shortened, for people; free() it. */
+/* JSON on one line for people: printable, with long texts and arrays shortened, and never much of
+ * it. free() it. */
 char *match_brief(const cJSON *value);
 
 #endif

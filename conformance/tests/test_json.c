@@ -3,6 +3,7 @@
 #include "conformance/json_same.h"
 #include "conformance/json_strict.h"
 #include "conformance/json_write.h"
+#include "conformance/match.h"
 #include "conformance/memory.h"
 #include "conformance/printable.h"
 #include "conformance/tests/support_main.h"
@@ -163,12 +164,43 @@ START_TEST(printable_texts_have_no_control) {
         {"\xc3(\xff", "\\xc3(\\xff"},
         {"\xc2\x9b", "\\xc2\\x9b"},
         {"\xf0\x9f\x98", "\\xf0\\x9f\\x98"},
+        /* an override of the direction, a zero width space, a mark of the byte order */
+        {"a\xe2\x80\xae"
+         "b\xe2\x80\x8b\xef\xbb\xbf",
+         "a\\xe2\\x80\\xaeb\\xe2\\x80\\x8b\\xef\\xbb\\xbf"},
+        {"\xef\xbf\xbf \xef\xbf\xbd", "\\xef\\xbf\\xbf \xef\xbf\xbd"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         char *text = printable_copy(rows[i][0]);
         ck_assert_str_eq(text, rows[i][1]);
         free(text);
     }
+}
+END_TEST
+
+/* However much a message has: of it a report gets some lines. */
+START_TEST(briefs_are_bounded) {
+    static char long_text[1 << 16];
+    memset(long_text, 'x', sizeof long_text - 1);
+    cJSON *value = cJSON_CreateObject();
+    for (int i = 0; i < 1000; i++) {
+        cJSON *inner = cJSON_AddArrayToObject(value, i == 0 ? long_text : "a");
+        for (int j = 0; j < 10; j++)
+            cJSON_AddItemToArray(inner, cJSON_CreateString(j == 0 ? long_text : "b"));
+    }
+    char *brief = match_brief(value);
+    ck_assert_uint_lt(strlen(brief), 4096);
+    ck_assert_ptr_nonnull(strstr(brief, "x… (65535 bytes)\":[\"x"));
+    ck_assert_ptr_nonnull(strstr(brief, "… 4 more"));
+    ck_assert_ptr_nonnull(strstr(brief, "\"…\":\"… 9"));
+    free(brief);
+    cJSON_Delete(value);
+    value = cJSON_CreateString("\xe2\x80\xae"
+                               "evil");
+    brief = match_brief(value);
+    ck_assert_str_eq(brief, "\"\\xe2\\x80\\xaeevil\"");
+    free(brief);
+    cJSON_Delete(value);
 }
 END_TEST
 
@@ -233,6 +265,7 @@ int main(void) {
     support_add(suite, "writing", integers_are_written_in_digits);
     support_add(suite, "finding", values_are_found_by_pointer);
     support_add(suite, "printable", printable_texts_have_no_control);
+    support_add(suite, "brief", briefs_are_bounded);
     support_add(suite, "same", same_values);
     support_add(suite, "places", places);
     return support_main(suite);
