@@ -7,11 +7,12 @@
  *      {"name", "family", "tested", "title", "why", "path", "requirements": [ID, ...], "status",
  *       "checks", "ms", "line", "replay", and of those that are not green, where there is one:
  *       "requirement", "sentence", "message", "expected", "received", "step", "server_log",
- *       "transcript": [TEXT, ...]}, ...],
+ *       "transcript": [TEXT, ...], "omitted": N}, ...],
  *    "requirements": {ID: SENTENCE, ...}}
  *
  * "server" or "client" is the command or address of what was tested, "server_log" what it printed.
- * With a report that shows them, scenarios that passed have a transcript, too.
+ * "transcript" has the last lines, "omitted" says how many came before. With a report that shows
+ * them, scenarios that passed have a transcript, too.
  */
 #ifndef CONFORM_FORMAT_H
 #define CONFORM_FORMAT_H

@@ -25,6 +25,8 @@ static void write_details(FILE *out, const cJSON *scenario) {
     write_line(out, "received", format_text(scenario, "received"));
     write_line(out, "step", format_text(scenario, "step"));
     write_line(out, "replay", format_text(scenario, "replay"));
+    if (format_number(scenario, "omitted") > 0)
+        fprintf(out, "(%.0f lines before)\n", format_number(scenario, "omitted"));
     cJSON_ArrayForEach(line, cJSON_GetObjectItemCaseSensitive(scenario, "transcript")) {
         format_write_escaped(out, line->valuestring);
         fputc('\n', out);

@@ -24,8 +24,8 @@ static void write_member(FILE *out, const char *name, const cJSON *value) {
 
 static void write_block(FILE *out, const cJSON *scenario) {
     static const char *const members[] = {
-        "status", "message", "reason", "requirement", "sentence",   "expected",  "received",
-        "path",   "line",    "step",   "replay",      "transcript", "server_log"};
+        "status", "message", "reason", "requirement", "sentence", "expected",   "received",
+        "path",   "line",    "step",   "replay",      "omitted",  "transcript", "server_log"};
     fputs("  ---\n", out);
     for (size_t i = 0; i < sizeof members / sizeof *members; i++)
         write_member(out, members[i], cJSON_GetObjectItemCaseSensitive(scenario, members[i]));

@@ -8,6 +8,9 @@
 #include <string.h>
 #include <unistd.h>
 
+/* Of a failure; reports in files have more. */
+enum { TRANSCRIPT_LINES = 24 };
+
 static const char GREEN[] = "\033[32m";
 static const char RED[] = "\033[31m";
 static const char YELLOW[] = "\033[33m";
@@ -166,12 +169,16 @@ static void print_indented(const struct report *report, const char *text) {
 }
 
 static void print_transcript(const struct report *report, const struct verdict *verdict) {
-    const cJSON *line;
-    if (verdict->transcript != NULL && verdict->transcript->child != NULL)
+    int lines = cJSON_GetArraySize(verdict->transcript);
+    int first = lines > TRANSCRIPT_LINES ? lines - TRANSCRIPT_LINES : 0;
+    unsigned omitted = verdict->omitted + (unsigned)first;
+    if (lines > 0)
         fprintf(report->out, "    what happened (> sent, < received):\n%s", paint(report, DIM));
-    cJSON_ArrayForEach(line, verdict->transcript) {
+    if (omitted > 0)
+        fprintf(report->out, "      (%u lines before)\n", omitted);
+    for (const cJSON *line = cJSON_GetArrayItem(verdict->transcript, first); line != NULL;
+         line = line->next)
         fprintf(report->out, "      %s\n", line->valuestring);
-    }
     fputs(paint(report, PLAIN), report->out);
     if (verdict->server_log != NULL && *verdict->server_log != '\0') {
         fprintf(report->out, "    the %s printed:\n", report->options->role);

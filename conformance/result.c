@@ -57,8 +57,10 @@ static void add_verdict(cJSON *entry, const struct verdict *verdict, const char 
     add_text(entry, "step", verdict->step);
     add_text(entry, "server_log", verdict->server_log);
     add_text(entry, "reason", verdict->reason);
-    if (verdict->transcript != NULL)
-        cJSON_AddItemToObject(entry, "transcript", cJSON_Duplicate(verdict->transcript, true));
+    if (verdict->transcript == NULL)
+        return;
+    cJSON_AddItemToObject(entry, "transcript", cJSON_Duplicate(verdict->transcript, true));
+    cJSON_AddNumberToObject(entry, "omitted", verdict->omitted);
 }
 
 /* A repetition is a case of its own. */

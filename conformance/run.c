@@ -510,7 +510,10 @@ static void add_evidence(struct run *run) {
     }
     if (run->lab != NULL && run->lab->devices_len > 0 && run->verdict.status != VERDICT_PASS)
         run->verdict.server_log = driver_log_tail(run->lab->devices[0]);
-    run->verdict.transcript = transcript_tail(&run->transcript, RUN_TRANSCRIPT_LINES);
+    run->verdict.transcript = transcript_tail(
+        &run->transcript,
+        run->verdict.status == VERDICT_PASS ? RUN_TRANSCRIPT_LINES_PASSED : RUN_TRANSCRIPT_LINES,
+        &run->verdict.omitted);
 }
 
 static void run_fini(struct run *run) {

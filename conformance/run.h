@@ -22,7 +22,8 @@
 enum {
     RUN_CONNECTIONS_MAX = 128,
     RUN_DEPTH_MAX = 16,
-    RUN_TRANSCRIPT_LINES = 24,
+    RUN_TRANSCRIPT_LINES = 100, /* that a report gets, the last ones */
+    RUN_TRANSCRIPT_LINES_PASSED = 40,
     RUN_PATIENCES = 6, /* all of a run may take so many times what it may take without progress */
 };
 

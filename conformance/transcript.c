@@ -39,10 +39,11 @@ void transcript_add_message(struct transcript *transcript, const char *who,
     free(brief);
 }
 
-cJSON *transcript_tail(const struct transcript *transcript, size_t max) {
+cJSON *transcript_tail(const struct transcript *transcript, size_t max, unsigned *omitted) {
     size_t kept = transcript->len < TRANSCRIPT_LINES_MAX ? transcript->len : TRANSCRIPT_LINES_MAX;
     size_t count = kept < max ? kept : max;
     cJSON *tail = cJSON_CreateArray();
+    *omitted = (unsigned)(transcript->len - count);
     for (size_t i = transcript->len - count; i < transcript->len; i++)
         cJSON_AddItemToArray(tail, cJSON_CreateString(transcript->lines[i % TRANSCRIPT_LINES_MAX]));
     return tail;

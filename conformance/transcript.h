@@ -27,7 +27,7 @@ void transcript_add(struct transcript *transcript, const char *who, enum transcr
 /* The same for a message, shortened. */
 void transcript_add_message(struct transcript *transcript, const char *who,
                             enum transcript_kind kind, const cJSON *message);
-/* The last `max` lines, an array of texts. */
-cJSON *transcript_tail(const struct transcript *transcript, size_t max);
+/* The last `max` lines, an array of texts; `omitted` becomes the number of those before. */
+cJSON *transcript_tail(const struct transcript *transcript, size_t max, unsigned *omitted);
 
 #endif

@@ -46,6 +46,7 @@ cJSON *verdict_to_json(const struct verdict *verdict) {
             cJSON_AddStringToObject(json, TEXTS[i].name, *text_at(verdict, i));
     if (verdict->transcript != NULL)
         cJSON_AddItemToObject(json, "transcript", cJSON_Duplicate(verdict->transcript, true));
+    cJSON_AddNumberToObject(json, "omitted", verdict->omitted);
     return json;
 }
 
@@ -64,6 +65,7 @@ bool verdict_from_json(const cJSON *json, struct verdict *verdict) {
         const char *text = cJSON_GetStringValue(cJSON_GetObjectItem(json, TEXTS[i].name));
         *text_at(verdict, i) = text != NULL ? memory_copy_text(text) : NULL;
     }
+    verdict->omitted = (unsigned)cJSON_GetNumberValue(cJSON_GetObjectItem(json, "omitted"));
     verdict->transcript = cJSON_Duplicate(cJSON_GetObjectItem(json, "transcript"), true);
     return true;
 }

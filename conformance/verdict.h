@@ -28,7 +28,8 @@ struct verdict {
     char *pointer; /* JSON Pointer of what differs between these two */
     char *server_log;
     char *reason;      /* why a failure was expected */
-    cJSON *transcript; /* array of texts */
+    cJSON *transcript; /* array of texts, the last lines */
+    unsigned omitted;  /* lines before those */
 };
 
 /* "pass", "fail", "expected fail", "unsupported", "untestable", "harness error". Static. */
