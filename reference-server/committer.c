@@ -9,7 +9,7 @@ struct committer {
     pthread_t thread;
     pthread_mutex_t mutex;
     pthread_cond_t cond; /* something waits, or the end */
-    struct push_queue waiting;
+    struct push_lanes waiting;
     struct push_queue done;
     struct committer_counters counters;
     bool is_stopping;
@@ -22,8 +22,9 @@ static bool has_free_space(const struct committer_options *options) {
     return (uint64_t)stat.f_bavail * stat.f_frsize >= options->free_bytes_floor;
 }
 
-/* Beneath the floor nothing new is stored, but what is stored already is still a duplicate. */
-static void commit(struct committer *committer, struct push *chain) {
+/* Beneath the floor nothing new is stored, but what is stored already is still a duplicate. False
+ * when anything has failed. */
+static bool commit(struct committer *committer, struct push *chain) {
     struct store_quota quota = committer->options.quota;
     if (!has_free_space(&committer->options))
         quota.total_bytes = 1;
@@ -31,28 +32,30 @@ static void commit(struct committer *committer, struct push *chain) {
     push_commit(chain, committer->options.store, &quota, &error);
     if (error.code)
         committer->options.report(committer->options.ctx, &error);
+    return !error.code;
 }
 
-/* Waits for pushes and takes all of them; NULL at the end. */
+/* Waits for pushes and takes those whose turn it is; NULL at the end. */
 static struct push *take_waiting(struct committer *committer) {
     pthread_mutex_lock(&committer->mutex);
     while (!committer->waiting.first && !committer->is_stopping)
         pthread_cond_wait(&committer->cond, &committer->mutex);
-    struct push *chain = committer->waiting.first;
-    committer->waiting.first = NULL;
+    struct push *chain = push_lanes_take(&committer->waiting);
     pthread_mutex_unlock(&committer->mutex);
     return chain;
 }
 
-static void hand_back(struct committer *committer, struct push *chain) {
+static void hand_back(struct committer *committer, struct push *chain, bool ok) {
+    bool is_committed = false;
     pthread_mutex_lock(&committer->mutex);
-    committer->counters.commits += chain->code == ATHENA_OK;
-    committer->counters.failures += chain->code != ATHENA_OK;
     while (chain) {
         struct push *next = chain->next;
+        is_committed |= !chain->code;
         push_queue_add(&committer->done, chain);
         chain = next;
     }
+    committer->counters.commits += is_committed;
+    committer->counters.failures += !ok;
     pthread_mutex_unlock(&committer->mutex);
     committer->options.notify(committer->options.ctx);
 }
@@ -61,10 +64,8 @@ static void hand_back(struct committer *committer, struct push *chain) {
 static void *run(void *argument) {
     struct committer *committer = argument;
     struct push *chain;
-    while ((chain = take_waiting(committer))) {
-        commit(committer, chain);
-        hand_back(committer, chain);
-    }
+    while ((chain = take_waiting(committer)))
+        hand_back(committer, chain, commit(committer, chain));
     return NULL;
 }
 
@@ -100,7 +101,7 @@ void committer_free(struct committer *committer) {
 void committer_submit(struct committer *committer, struct push *push) {
     pthread_mutex_lock(&committer->mutex);
     bool was_empty = !committer->waiting.first;
-    push_queue_add(&committer->waiting, push);
+    push_lanes_add(&committer->waiting, push);
     if (was_empty)
         pthread_cond_signal(&committer->cond);
     pthread_mutex_unlock(&committer->mutex);

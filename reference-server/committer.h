@@ -1,10 +1,9 @@
 /*
- * Group commit: a thread that takes all pushes waiting, commits them in one transaction, and goes
- * on with what arrived meanwhile. One flush to stable storage is thus shared by all who wait for
- * one.
+ * Group commit: a thread that takes pushes of all sessions that wait, commits them in one
+ * transaction, and goes on with the next ones. One flush to stable storage is thus shared by many
+ * who wait for one, and no session waits for all that another has sent.
  *
- *   loop ── committer_submit ──▶ waiting ──▶ thread: push_commit ──▶ done ── committer_done ──▶
- * loop
+ *   loop ── committer_submit ──▶ lanes ──▶ thread: push_commit ──▶ done ── committer_done ──▶ loop
  */
 #ifndef REFERENCE_SERVER_COMMITTER_H
 #define REFERENCE_SERVER_COMMITTER_H
@@ -25,7 +24,7 @@ struct committer_options {
 
 struct committer_counters {
     uint64_t commits;
-    uint64_t failures;
+    uint64_t failures; /* of a transaction, or of a push that had to be left out of one */
 };
 
 /* NULL when the thread cannot be started. */
@@ -35,7 +34,7 @@ void committer_stop(struct committer *committer);
 void committer_free(struct committer *committer);
 
 void committer_submit(struct committer *committer, struct push *push);
-/* The next finished push, in the order in which they were submitted; NULL: none now. */
+/* The next finished push, in the order of the logs; NULL: none now. */
 struct push *committer_done(struct committer *committer);
 struct committer_counters committer_counters(struct committer *committer);
 

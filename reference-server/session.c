@@ -128,6 +128,7 @@ static void on_push(struct session *s, const struct athena_message *request,
         session_refuse(s, request, ATHENA_UNAVAILABLE, "", "out of memory");
         return;
     }
+    push->lane = &s->lane;
     s->pushes++;
     s->push_bytes += push->message_bytes;
     s->push_entries += push->len;

@@ -53,7 +53,8 @@ struct session {
     struct reply **replies_end;
     size_t replies_len;
     size_t reply_bytes;
-    size_t pushes; /* under way */
+    struct push_lane lane; /* belongs to whoever pushes are submitted to */
+    size_t pushes;         /* under way */
     size_t push_bytes;
     size_t push_entries;
     struct deferred *deferred; /* NULL: none */

@@ -122,6 +122,14 @@ void client_get(const char *url, const char *path, const char *headers, struct a
     client_close(&client);
 }
 
+uint64_t client_metric(const struct athena_buf *page, const char *name) {
+    char line[128];
+    snprintf(line, sizeof line, "\nathena_syncd_%s ", name);
+    const char *at = strstr(page->at, line);
+    ck_assert_msg(at, "no metric %s", name);
+    return strtoull(at + strlen(line), NULL, 10);
+}
+
 static void read_welcome(struct client *client) {
     struct athena_message welcome;
     client_expect(client, ATHENA_WELCOME, &welcome);

@@ -30,6 +30,9 @@ const char *client_read_all(struct client *client);
  * lines with their ends. */
 void client_get(const char *url, const char *path, const char *headers, struct athena_buf *answer);
 
+/* A number on the page /metrics, without the prefix of its name. */
+uint64_t client_metric(const struct athena_buf *page, const char *name);
+
 /* The handshake with further header lines: the status. 101: `welcome` has been read. */
 int client_upgrade(struct client *client, const char *headers);
 /* Connects and upgrades; fails the test unless that works. */

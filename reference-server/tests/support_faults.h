@@ -2,9 +2,9 @@
 #ifndef SERVER_TESTS_SUPPORT_FAULTS_H
 #define SERVER_TESTS_SUPPORT_FAULTS_H
 
-#include "scripts/faults/faults.h"
 #include "reference-server/tests/support_client.h"
 #include "reference-server/tests/support_process.h"
+#include "scripts/faults/faults.h"
 
 extern struct faults *faults;
 extern struct server faulty_server;

@@ -7,6 +7,7 @@
 
 #include <poll.h>
 #include <signal.h>
+#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -200,6 +201,138 @@ START_TEST(serves_while_the_disk_hangs) {
 }
 END_TEST
 
+static uint64_t metric(const char *name) {
+    struct athena_buf page = {0};
+    client_get(faulty_server.url, "/metrics", "", &page);
+    uint64_t value = client_metric(&page, name);
+    athena_buf_fini(&page);
+    return value;
+}
+
+/* Until the server has taken in so many messages in all. */
+static void wait_for_messages(uint64_t count) {
+    uint64_t start_ms = support_now_ms();
+    while (metric("messages_total") < count)
+        poll(NULL, 0, support_left_ms(start_ms, "messages to be taken in") > 0 ? 1 : 0);
+}
+
+/* The next `pushed`; what others have stored may come before it. */
+static void expect_pushed(struct client *client) {
+    struct athena_message message;
+    do
+        ck_assert(client_receive(client, &message));
+    while (message.type == ATHENA_CHANGED);
+    ck_assert_int_eq(message.type, ATHENA_PUSHED);
+}
+
+/* The place of a change in the log of the document. */
+static uint64_t position_of(struct client *client, uint64_t number) {
+    char id[ATHENA_CHANGE_ID_TEXT_MAX + 1];
+    char cursor[ATHENA_CURSOR_TEXT_MAX];
+    struct athena_message page = {.more = true};
+    uint64_t position = 0;
+    support_id(id, number);
+    while (page.more) {
+        struct athena_message list = client_request(client, ATHENA_LIST, &faulty_keys);
+        list.has_after = position > 0;
+        list.cursor = (struct athena_text_view){cursor, page.cursor.len};
+        client_send(client, &list);
+        client_expect(client, ATHENA_LISTED, &page);
+        memcpy(cursor, page.cursor.at, page.cursor.len);
+        for (size_t i = 0; i < page.ids_len; i++, position++)
+            if (page.ids[i].len == strlen(id) && memcmp(page.ids[i].at, id, strlen(id)) == 0)
+                return position;
+    }
+    ck_abort_msg("change %d is not in the log", (int)number);
+}
+
+/* [ASP-FLOW-6] [ASP-LOG-5]: pushes that wait are stored together, in turns of their connections:
+ * one change does not wait for all that others have sent before it. */
+START_TEST(shares_the_store) {
+    enum { BUSY = 3, PUSHES = 10, ENTRIES = 1000, ALL = BUSY * PUSHES * ENTRIES };
+    struct client busy[BUSY];
+    struct client single;
+    struct client reader;
+    struct athena_message message;
+    faulty_start();
+    faulty_join(&single, NULL);
+    for (size_t i = 0; i < BUSY; i++)
+        faulty_join(&busy[i], NULL);
+    long syncs = atomic_load(&faults->syncs);
+    atomic_store(&faults->disk, DISK_HANGS);
+    client_push(&single, &faulty_keys, 0, 1);
+    wait_for_sync(syncs);
+    for (uint64_t i = 0; i < (uint64_t)BUSY * PUSHES; i++)
+        client_push(&busy[i % BUSY], &faulty_keys, 1 + i * ENTRIES, ENTRIES);
+    uint64_t taken = 1 + BUSY + 1 + BUSY * PUSHES;
+    wait_for_messages(taken);
+    client_push(&single, &faulty_keys, 1 + ALL, 1);
+    wait_for_messages(taken + 1);
+    atomic_store(&faults->disk, DISK_GOOD);
+    for (uint64_t i = 0; i < (uint64_t)BUSY * PUSHES; i++)
+        expect_pushed(&busy[i % BUSY]);
+    expect_pushed(&single);
+    expect_pushed(&single);
+    ck_assert_uint_lt(metric("commits_total"), BUSY * PUSHES / 2);
+    faulty_join(&reader, &message);
+    ck_assert_uint_eq(message.digest.count, ALL + 2);
+    ck_assert_uint_lt(position_of(&reader, 1 + ALL), ALL / 2);
+    client_close(&reader);
+    for (size_t i = 0; i < BUSY; i++)
+        client_close(&busy[i]);
+    client_close(&single);
+    server_stop(&faulty_server);
+}
+END_TEST
+
+static void run_sql(const char *sql) {
+    char path[SUPPORT_PATH_MAX];
+    sqlite3 *db;
+    support_path(path, faulty_server.folder, "athena.db");
+    ck_assert_int_eq(sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, NULL), SQLITE_OK);
+    ck_assert_int_eq(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+}
+
+/* [ASP-DUR-6]: a document that cannot be read is unavailable, and keeps no other from being stored
+ * in the same transaction. The log names it. */
+START_TEST(stores_beside_a_damaged_document) {
+    char doc[ATHENA_DOC_TEXT_LEN + 1];
+    struct athena_keys others;
+    struct client client;
+    struct client other;
+    struct athena_message message;
+    support_keys(&others, 2);
+    faulty_start();
+    faulty_join(&client, NULL);
+    client_store(&client, &faulty_keys, 1, 1);
+    faulty_join(&other, NULL);
+    client_open(&other, &others, NULL);
+    run_sql("UPDATE document SET digest = x'00' WHERE number = 1");
+    long syncs = atomic_load(&faults->syncs);
+    atomic_store(&faults->disk, DISK_HANGS);
+    client_push(&other, &others, 1, 1);
+    wait_for_sync(syncs);
+    client_push(&client, &faulty_keys, 2, 1);
+    wait_for_messages(6);
+    client_push(&other, &others, 2, 1);
+    wait_for_messages(7);
+    atomic_store(&faults->disk, DISK_GOOD);
+    client_expect(&other, ATHENA_PUSHED, &message);
+    client_expect(&other, ATHENA_PUSHED, &message);
+    client_expect(&client, ATHENA_ERROR, &message);
+    ck_assert_int_eq(message.code, ATHENA_UNAVAILABLE);
+    ck_assert_uint_eq(metric("commit_failures_total"), 1);
+    client_close(&client);
+    client_close(&other);
+    process_signal(&faulty_server.process, SIGTERM);
+    ck_assert_int_eq(process_wait(&faulty_server.process), 0);
+    athena_doc_format(doc, faulty_keys.doc);
+    ck_assert_ptr_nonnull(strstr(process_err(&faulty_server.process), doc));
+    process_fini(&faulty_server.process);
+}
+END_TEST
+
 /* ---- Descriptors ---- */
 
 /* The lowest descriptor that is free: a limit of this leaves none. */
@@ -275,6 +408,8 @@ int main(void) {
     support_add(suite, "unreadable disk", says_what_it_cannot_read);
     support_add(suite, "start", does_not_start_on_a_disk_that_refuses);
     support_add(suite, "hanging disk", serves_while_the_disk_hangs);
+    support_add(suite, "shared store", shares_the_store);
+    support_add(suite, "damaged document", stores_beside_a_damaged_document);
     support_add(suite, "descriptors", goes_on_without_descriptors);
     support_add(suite, "clock", does_not_care_about_the_wall_clock);
     return support_main(suite);

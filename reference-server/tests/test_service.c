@@ -186,14 +186,6 @@ static void check_metric(const char *help, const char *type, const char *sample)
     ck_assert_str_eq(kind, is_total ? "counter" : "gauge");
 }
 
-static uint64_t metric(const struct athena_buf *page, const char *name) {
-    char line[128];
-    snprintf(line, sizeof line, "\nathena_syncd_%s ", name);
-    const char *at = strstr(page->at, line);
-    ck_assert_msg(at, "no metric %s", name);
-    return strtoull(at + strlen(line), NULL, 10);
-}
-
 START_TEST(counts_for_prometheus) {
     struct server server;
     struct client client;
@@ -209,13 +201,13 @@ START_TEST(counts_for_prometheus) {
     client_expect(&client, ATHENA_PUSHED, &pushed);
     client_get(server.url, "/metrics", "", &page);
     ck_assert_ptr_nonnull(strstr(page.at, "Content-Type: text/plain; version=0.0.4"));
-    ck_assert_uint_eq(metric(&page, "connections"), 1);
-    ck_assert_uint_eq(metric(&page, "documents"), 1);
-    ck_assert_uint_eq(metric(&page, "accepted_total"), 2);
-    ck_assert_uint_eq(metric(&page, "changes_stored_total"), 7);
-    ck_assert_uint_eq(metric(&page, "changes_duplicate_total"), 2);
-    ck_assert_uint_eq(metric(&page, "commits_total"), 2);
-    ck_assert_uint_eq(metric(&page, "commit_failures_total"), 0);
+    ck_assert_uint_eq(client_metric(&page, "connections"), 1);
+    ck_assert_uint_eq(client_metric(&page, "documents"), 1);
+    ck_assert_uint_eq(client_metric(&page, "accepted_total"), 2);
+    ck_assert_uint_eq(client_metric(&page, "changes_stored_total"), 7);
+    ck_assert_uint_eq(client_metric(&page, "changes_duplicate_total"), 2);
+    ck_assert_uint_eq(client_metric(&page, "commits_total"), 2);
+    ck_assert_uint_eq(client_metric(&page, "commit_failures_total"), 0);
     char *rest = strstr(page.at, "\r\n\r\n") + 4;
     while (*rest) {
         const char *help = strsep(&rest, "\n");

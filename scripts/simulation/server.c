@@ -38,7 +38,7 @@ struct server {
     struct faulty_store store;
     struct store_quota quota;
     struct peer *peers; /* all that ever were */
-    struct push_queue waiting;
+    struct push_lanes waiting;
     struct push_queue committing;
     struct push_queue done;
     struct life *life;
@@ -88,16 +88,14 @@ static void commit(void *ctx) {
 
 static void begin_commit(struct server *server) {
     struct random *random = &server->world->random;
-    struct push *push;
-    while ((push = push_queue_take(&server->waiting)))
-        push_queue_add(&server->committing, push);
+    server->committing.first = push_lanes_take(&server->waiting);
     bool is_stalled = random_chance(random, 1);
     after(server, random_below(random, is_stalled ? STALLED_COMMIT_MS_MAX : COMMIT_MS_MAX), commit);
 }
 
 static void submit(struct session_host *host, struct push *push) {
     struct server *server = (struct server *)(void *)host;
-    push_queue_add(&server->waiting, push);
+    push_lanes_add(&server->waiting, push);
     if (!server->committing.first && !server->done.first)
         begin_commit(server);
 }
@@ -267,7 +265,8 @@ static void end(struct server *server) {
         end_peer(peer);
     drop_pushes(server, &server->done);
     drop_pushes(server, &server->committing);
-    drop_pushes(server, &server->waiting);
+    while ((server->committing.first = push_lanes_take(&server->waiting)))
+        drop_pushes(server, &server->committing);
     documents_free(server->host.documents);
     server->host.documents = NULL;
     store_memory_crash(server->store.inner);
