@@ -7,14 +7,18 @@
 
 enum {
     BUCKET_COUNT = 4096,
-    RECENT_FRAMES = 2, /* readers are rarely spread over more positions than that */
-    RECENT_FRAME_BYTES_MAX = 64 * 1024, /* larger ones are for laggards, who are few */
+    RECENT_FRAMES = 4, /* readers are rarely spread over more positions than that */
+    KEPT_FRAMES = 256, /* between the turns of readers who can each send one at once, */
+    KEPT_FRAME_BYTES_MAX = 64 * 1024, /* where a larger one is under way meanwhile */
+    KEPT_BYTES_MAX = 4 * 1024 * 1024, /* of all documents */
 };
 
+/* A frame that some reader is sending, or that is kept: whoever is at that position sends it, too.
+ */
 struct recent_frame {
     uint64_t after;
     uint64_t last;
-    struct frame *frame;
+    struct frame *frame; /* without a reference: see frame_know */
 };
 
 struct document {
@@ -26,14 +30,41 @@ struct document {
     size_t next_recent;
 };
 
+/* The small frames made last, of all documents. */
+struct kept_frames {
+    struct frame *at[KEPT_FRAMES];
+    size_t first;
+    size_t len;
+    size_t bytes;
+};
+
 struct documents {
     struct store *store;
     struct athena_limits limits;
     uint8_t hash_key[16];
     size_t count;
     struct store_page page; /* reused for every frame */
+    struct kept_frames kept;
     struct document *buckets[BUCKET_COUNT];
 };
+
+static void drop_oldest(struct kept_frames *kept) {
+    struct frame *frame = kept->at[kept->first];
+    kept->first = (kept->first + 1) % KEPT_FRAMES;
+    kept->len--;
+    kept->bytes -= frame_bytes(frame).len;
+    frame_unref(frame);
+}
+
+static void keep(struct kept_frames *kept, struct frame *frame) {
+    size_t len = frame_bytes(frame).len;
+    if (len > KEPT_FRAME_BYTES_MAX)
+        return;
+    while (kept->len == KEPT_FRAMES || kept->bytes + len > KEPT_BYTES_MAX)
+        drop_oldest(kept);
+    kept->at[(kept->first + kept->len++) % KEPT_FRAMES] = frame_ref(frame);
+    kept->bytes += len;
+}
 
 struct documents *documents_new(struct store *store, const struct athena_limits *limits,
                                 const uint8_t hash_key[static 16]) {
@@ -50,6 +81,8 @@ void documents_free(struct documents *documents) {
     if (!documents)
         return;
     assert(documents->count == 0);
+    while (documents->kept.len > 0)
+        drop_oldest(&documents->kept);
     store_page_fini(&documents->page);
     free(documents);
 }
@@ -122,7 +155,7 @@ void documents_release(struct documents *documents, struct document *document,
     struct document **at = find(documents, document->doc);
     *at = document->next;
     for (size_t i = 0; i < RECENT_FRAMES; i++)
-        frame_unref(document->recent[i].frame);
+        frame_know(&document->recent[i].frame, NULL);
     free(document);
     documents->count--;
 }
@@ -167,12 +200,13 @@ static const struct recent_frame *find_recent(const struct document *document, u
     return NULL;
 }
 
-static void keep_recent(struct document *document, uint64_t after, uint64_t last,
+static void know_recent(struct document *document, uint64_t after, uint64_t last,
                         struct frame *frame) {
     struct recent_frame *recent = &document->recent[document->next_recent];
     document->next_recent = (document->next_recent + 1) % RECENT_FRAMES;
-    frame_unref(recent->frame);
-    *recent = (struct recent_frame){after, last, frame_ref(frame)};
+    recent->after = after;
+    recent->last = last;
+    frame_know(&recent->frame, frame);
 }
 
 static enum athena_code make_changed(struct documents *documents, struct document *document,
@@ -222,7 +256,9 @@ enum athena_code documents_changed(struct documents *documents, struct document 
         return ATHENA_OK;
     }
     enum athena_code code = make_changed(documents, document, after, until, frame, last, error);
-    if (!code && frame_bytes(*frame).len <= RECENT_FRAME_BYTES_MAX)
-        keep_recent(document, after, *last, *frame);
+    if (!code) {
+        know_recent(document, after, *last, *frame);
+        keep(&documents->kept, *frame);
+    }
     return code;
 }

@@ -3,8 +3,9 @@
  * `changed` frames most recently made for its readers.
  *
  * A commit moves the end and wakes the readers; each reader then takes frames from its own position
- * when its connection can send. Readers at one position get the same frame; one that is behind gets
- * a larger batch, never a hole [ASP-FLOW-4].
+ * when its connection can send. Readers at one position get the same frame, as long as one of them
+ * has not sent all of it, and a small one for a while longer. One that is behind gets a larger
+ * batch, never a hole [ASP-FLOW-4].
  */
 #ifndef REFERENCE_SERVER_DOCUMENT_H
 #define REFERENCE_SERVER_DOCUMENT_H

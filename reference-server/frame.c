@@ -1,5 +1,6 @@
 #include "reference-server/frame.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 enum { HEADER_MAX = 10, FIN_TEXT = 0x81, LEN_16 = 126, LEN_64 = 127 };
@@ -16,6 +17,15 @@ static void put_header(struct frame *frame) {
         at[2 + i] = (uint8_t)(len >> (8 * (len_bytes - 1 - i)));
 }
 
+/* It may live as long as its slowest reader: no longer with room to grow in. */
+static void trim(struct frame *frame) {
+    char *at = realloc(frame->buf.at, frame->buf.len);
+    if (!at)
+        return;
+    frame->buf.at = at;
+    frame->buf.capacity = frame->buf.len;
+}
+
 struct frame *frame_new(const struct athena_message *message) {
     struct frame *frame = calloc(1, sizeof *frame);
     if (!frame)
@@ -27,6 +37,7 @@ struct frame *frame_new(const struct athena_message *message) {
         frame_unref(frame);
         return NULL;
     }
+    trim(frame);
     put_header(frame);
     return frame;
 }
@@ -39,8 +50,20 @@ struct frame *frame_ref(struct frame *frame) {
 void frame_unref(struct frame *frame) {
     if (!frame || --frame->refs > 0)
         return;
+    if (frame->known_at)
+        *frame->known_at = NULL;
     athena_buf_fini(&frame->buf);
     free(frame);
+}
+
+void frame_know(struct frame **at, struct frame *frame) {
+    if (*at)
+        (*at)->known_at = NULL;
+    *at = frame;
+    if (!frame)
+        return;
+    assert(!frame->known_at);
+    frame->known_at = at;
 }
 
 struct athena_bytes_view frame_bytes(const struct frame *frame) {

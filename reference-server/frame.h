@@ -9,6 +9,7 @@
 
 struct frame {
     size_t refs;
+    struct frame **known_at; /* NULL, or a pointer that holds no reference: see frame_know */
     struct athena_buf buf;
     size_t start; /* of the header in buf */
 };
@@ -17,6 +18,9 @@ struct frame {
 struct frame *frame_new(const struct athena_message *message);
 struct frame *frame_ref(struct frame *frame);
 void frame_unref(struct frame *frame); /* NULL is fine */
+/* *at becomes the frame, without a reference, for as long as others have one: then it is NULL. What
+ * it was before is forgotten; `frame` may be NULL. One such pointer a frame. */
+void frame_know(struct frame **at, struct frame *frame);
 
 /* The bytes to send. */
 struct athena_bytes_view frame_bytes(const struct frame *frame);
