@@ -63,7 +63,6 @@ struct runner {
     size_t doubts_len;
     struct outcome *replay; /* of the one that is played alone; NULL: none */
     bool ended;             /* start no more */
-    size_t probes;          /* each has a document of its own */
 };
 
 static struct verdict plain_verdict(enum verdict_status status, char *message) {
