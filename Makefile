@@ -146,6 +146,9 @@ SERVER_COMMAND = $(CURDIR)/$(BUILD)/athena-syncd --listen 127.0.0.1:{port} --dat
                  --limit-change {limit_change} [--token-file {token_file}]
 CLIENT_COMMAND = $(CURDIR)/$(BUILD)/athena-sync watch {dir} --key {key} --url {url} --offline \
                  --patience-ms {patience_ms}
+show-%_COMMAND: # what scripts run as well
+	@echo '$($*_COMMAND)'
+
 conformance: all ## run the conformance suite against the reference server and client
 	$(TEST_ENV) $(BUILD)/athena-conform server --exec '$(SERVER_COMMAND)' $(CONFORM_ARGS)
 	$(TEST_ENV) $(BUILD)/athena-conform client --driver '$(CLIENT_COMMAND)' $(CONFORM_ARGS)

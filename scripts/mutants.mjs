@@ -11,7 +11,7 @@
 //
 // Exit: 0 every mutant is killed by the requirement it breaks, the harmless ones live and README.md tells
 // this score; 1 not so; 2 usage, or the reference does not pass.
-import { execFile } from 'node:child_process'
+import { execFile, execFileSync } from 'node:child_process'
 import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { cpus, tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
@@ -126,10 +126,13 @@ async function weather(copy, command, seconds) {
   return { outcome: found[4] === '0' ? 'not reproduced' : 'killed', by: `${found[1]} with ${found[2]} operations, of ${found[3]} runs` }
 }
 
+// The makefile's own, with programs from another folder than those that were built.
+const asMade = (name, folder) => execFileSync('make', ['-s', '--no-print-directory', '-C', ROOT, 'BUILD=build', `show-${name}`], { encoding: 'utf8' }).trim().replaceAll(join(ROOT, 'build'), folder)
+
 // What each suite runs: of the programs in `folder`, or of a cheat.
 const COMMANDS = {
-  server: (folder) => ['server', '--exec', `${folder}/athena-syncd --listen 127.0.0.1:{port} --data {dir} --quota-document-bytes {quota} --open-within-ms {open_within_ms} --idle-ms {idle_ms} --dead-ms {dead_ms} --limit-change {limit_change} [--token-file {token_file}]`],
-  client: (folder) => ['client', '--driver', `${folder}/athena-sync watch {dir} --key {key} --url {url} --offline --patience-ms {patience_ms}`],
+  server: (folder) => ['server', '--exec', asMade('SERVER_COMMAND', folder)],
+  client: (folder) => ['client', '--driver', asMade('CLIENT_COMMAND', folder)],
   cheat: (folder, path) => ['server', '--exec', `'${process.execPath}' '${path}' {port}`]
 }
 const PROGRAMS = { server: 'athena-syncd', client: 'athena-sync' }
