@@ -379,11 +379,14 @@ bool listeners_open(struct listeners *listeners, struct lws_context *context, st
     return true;
 }
 
+/* A unix socket's file goes first: behind the close it might be another server's. */
 void listeners_close(struct listeners *listeners) {
     for (size_t i = 0; i < listeners->len; i++) {
         struct listener *listener = &listeners->at[i];
         if (listener->is_closed)
             continue;
+        if (strncmp(listener->url, unix_prefix, sizeof unix_prefix - 1) == 0)
+            unlink(listener->url + sizeof unix_prefix - 1);
         ev_io_stop(listener->loop, &listener->readable);
         ev_timer_stop(listener->loop, &listener->pause);
         close(listener->readable.fd);
@@ -395,10 +398,4 @@ void listeners_print(const struct listeners *listeners) {
     for (size_t i = 0; i < listeners->len; i++)
         printf("listening on %s\n", listeners->at[i].url);
     fflush(stdout);
-}
-
-void listeners_fini(struct listeners *listeners) {
-    for (size_t i = 0; i < listeners->len; i++)
-        if (strncmp(listeners->at[i].url, unix_prefix, sizeof unix_prefix - 1) == 0)
-            unlink(listeners->at[i].url + sizeof unix_prefix - 1);
 }

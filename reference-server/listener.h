@@ -33,12 +33,10 @@ bool listeners_check(const struct options *options);
 /* Opens every --listen; false, with the reason in the log, when one cannot be. */
 bool listeners_open(struct listeners *listeners, struct lws_context *context, struct ev_loop *loop,
                     const struct options *options);
-/* Accepts no more. */
+/* Accepts no more; removes what a unix socket left in the file system. */
 void listeners_close(struct listeners *listeners);
 /* One `listening on URL` line each on standard output. */
 void listeners_print(const struct listeners *listeners);
-/* Removes what a unix socket left in the file system. */
-void listeners_fini(struct listeners *listeners);
 
 bool listeners_have_authority(const struct listeners *listeners, struct athena_text_view authority);
 

@@ -18,6 +18,7 @@
 #include <ev.h>
 #include <fcntl.h>
 #include <libwebsockets.h>
+#include <pthread.h>
 #include <signal.h>
 #include <sodium.h>
 #include <string.h>
@@ -28,6 +29,7 @@
 
 enum {
     CHUNK_BYTES = 64 * 1024, /* written or read at once: what keeps connections fair */
+    SERVE_ON_MS = 7000,      /* while it stops: for clients to take what is for them */
     STOP_TIMEOUT_MS = 8000,  /* [ASP-STOP-4] */
     FD_RESERVE = 64,
 };
@@ -265,9 +267,27 @@ const struct lws_protocols server_protocols[] = {
 
 /* ---- Time and signals ---- */
 
+/* [ASP-STOP-4]: a disk that hangs keeps a commit under way, or the store from being closed. None of
+ * what it still has was acknowledged. */
+static void *watch_stop(void *argument) {
+    const uint64_t *deadline_ms = argument;
+    const struct timespec deadline = {.tv_sec = (time_t)(*deadline_ms / 1000),
+                                      .tv_nsec = (long)(*deadline_ms % 1000) * 1000000};
+    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &deadline, NULL) == EINTR) {
+    }
+    log_line(LOG_LEVEL_ERROR, "stopped after %d s: the disk has not finished",
+             STOP_TIMEOUT_MS / 1000);
+    _exit(EXIT_FAILED);
+}
+
 static void begin_to_stop(struct server *server) {
+    static uint64_t deadline_ms;
+    pthread_t watch;
     log_line(LOG_LEVEL_INFO, "stopping: signal %d", (int)stop_signal);
-    server->stop_deadline_ms = now_ms() + STOP_TIMEOUT_MS;
+    server->stop_deadline_ms = now_ms() + SERVE_ON_MS;
+    deadline_ms = now_ms() + STOP_TIMEOUT_MS;
+    if (pthread_create(&watch, NULL, watch_stop, &deadline_ms) == 0)
+        pthread_detach(watch);
     listeners_close(&server->listeners);
     for (struct peer *peer = server->peers; peer; peer = peer->next)
         connection_stop(peer->connection, now_ms());
@@ -285,8 +305,10 @@ static void on_tick(lws_sorted_usec_list_t *sul) {
 }
 
 static void on_signal(int signal_number) {
+    int interrupted = errno;
     stop_signal = signal_number;
     lws_cancel_service(signalled_context); /* one write to a pipe or eventfd */
+    errno = interrupted;
 }
 
 static void install_signals(struct server *server) {
@@ -297,7 +319,8 @@ static void install_signals(struct server *server) {
     signal(SIGPIPE, SIG_IGN);
 }
 
-/* Until a signal, and then until every connection has ended or the time is up. */
+/* Until a signal, and then until every connection has ended or the time is up. Further signals have
+ * nothing to tell, and behind this there is no context that they could wake. */
 static void serve(struct server *server) {
     while (server->stop_deadline_ms == 0 ||
            (server->peers && now_ms() < server->stop_deadline_ms)) {
@@ -305,6 +328,8 @@ static void serve(struct server *server) {
         if (stop_signal && server->stop_deadline_ms == 0)
             begin_to_stop(server);
     }
+    signal(SIGTERM, SIG_IGN);
+    signal(SIGINT, SIG_IGN);
 }
 
 /* ---- Setting up ---- */
@@ -459,6 +484,7 @@ static bool start(struct server *server, const struct options *options) {
 
 /* Commits what waits; connections that are still there are cut. */
 static void finish(struct server *server) {
+    listeners_close(&server->listeners);
     if (server->committer) {
         committer_stop(server->committer);
         finish_pushes(server);
@@ -467,7 +493,6 @@ static void finish(struct server *server) {
         lws_context_destroy(server->context);
     if (server->loop)
         ev_loop_destroy(server->loop);
-    listeners_fini(&server->listeners);
     committer_free(server->committer);
     athena_decoder_free(server->host.session.spare_decoder);
     documents_free(server->host.session.documents);

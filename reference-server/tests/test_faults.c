@@ -333,6 +333,56 @@ START_TEST(stores_beside_a_damaged_document) {
 }
 END_TEST
 
+/* ---- Stopping ---- */
+
+/* Up to its very end it does not mind to be told again. */
+START_TEST(stops_once) {
+    struct client client;
+    setenv("MALLOC_PERTURB_", "1", 1); /* what is freed is not what it was */
+    faulty_start();
+    faulty_join(&client, NULL);
+    client_store(&client, &faulty_keys, 1, 10);
+    client_close(&client);
+    long syncs = atomic_load(&faults->syncs);
+    atomic_store(&faults->disk, DISK_HANGS);
+    process_signal(&faulty_server.process, SIGTERM);
+    wait_for_sync(syncs); /* it closes the store, after all else */
+    process_signal(&faulty_server.process, SIGTERM);
+    process_signal(&faulty_server.process, SIGINT);
+    atomic_store(&faults->disk, DISK_GOOD);
+    ck_assert_int_eq(process_wait(&faulty_server.process), 0);
+    process_fini(&faulty_server.process);
+    faulty_expect_log_after_kill(10);
+}
+END_TEST
+
+/* [ASP-STOP-4]: it ends in time, also when the disk keeps it from ending well: nothing that was
+ * acknowledged is lost, and its socket is not left behind. */
+START_TEST(stops_while_the_disk_hangs) {
+    char path[SUPPORT_PATH_MAX];
+    char address[SUPPORT_PATH_MAX + 8];
+    struct client client;
+    support_path(path, support_folder, "socket");
+    snprintf(address, sizeof address, "unix:%s", path);
+    faulty_map();
+    server_start(&faulty_server, (const char *const[]){"--listen", address, NULL}, &faulty_setting);
+    faulty_join(&client, NULL);
+    client_store(&client, &faulty_keys, 1, 10);
+    long syncs = atomic_load(&faults->syncs);
+    atomic_store(&faults->disk, DISK_HANGS);
+    client_push(&client, &faulty_keys, 11, 10);
+    wait_for_sync(syncs);
+    process_signal(&faulty_server.process, SIGTERM);
+    ck_assert_int_eq(process_wait(&faulty_server.process), 1);
+    ck_assert_ptr_nonnull(strstr(process_err(&faulty_server.process), "the disk"));
+    process_fini(&faulty_server.process);
+    client_close(&client);
+    ck_assert_int_ne(access(path, F_OK), 0);
+    atomic_store(&faults->disk, DISK_GOOD);
+    faulty_expect_log_after_kill(10);
+}
+END_TEST
+
 /* ---- Descriptors ---- */
 
 /* The lowest descriptor that is free: a limit of this leaves none. */
@@ -410,6 +460,8 @@ int main(void) {
     support_add(suite, "hanging disk", serves_while_the_disk_hangs);
     support_add(suite, "shared store", shares_the_store);
     support_add(suite, "damaged document", stores_beside_a_damaged_document);
+    support_add(suite, "more signals", stops_once);
+    support_add(suite, "stop", stops_while_the_disk_hangs);
     support_add(suite, "descriptors", goes_on_without_descriptors);
     support_add(suite, "clock", does_not_care_about_the_wall_clock);
     return support_main(suite);
