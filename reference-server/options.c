@@ -263,6 +263,8 @@ static bool check_together(const struct options *options, FILE *err) {
                      "needed: certificate and key go together");
     if (options->limit_message < (options->limit_change + 2) / 3 * 4 + 1024)
         return wrong(err, "--limit-message", NULL, "below 4/3 of --limit-change and 1024");
+    if (options->limit_message_before_open > options->limit_message)
+        return wrong(err, "--limit-message-before-open", NULL, "above --limit-message");
     if (options->dead_ms <= options->idle_ms)
         return wrong(err, "--dead-ms", NULL, "has to be above --idle-ms");
     return true;
