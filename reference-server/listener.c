@@ -96,6 +96,18 @@ static bool check_listen(const struct options *options, const char *listen) {
            wrong(listen, "beyond loopback this needs --token-file, or --public");
 }
 
+/* Who comes from elsewhere would be refused as `wrong-authority`, by a server that looks well. It
+ * may be meant: a container's port is dialled as localhost, too. */
+static void warn_of_names(const struct options *options) {
+    struct address address;
+    for (size_t i = 0; i < options->listen.len && options->authority.len == 0; i++)
+        if (parse_address(&address, options->listen.at[i]) && !is_loopback(&address))
+            log_line(LOG_LEVEL_WARN,
+                     "--listen '%s': without --authority only clients that dial localhost, "
+                     "127.0.0.1 or [::1] can open a document",
+                     options->listen.at[i]);
+}
+
 /* Says what OpenSSL has against a file, once it has been looked at. */
 static bool check_pem(const char *option, const char *path, bool is_fine) {
     unsigned long code = ERR_peek_last_error();
@@ -170,6 +182,7 @@ bool listeners_check(const struct options *options) {
     for (size_t i = 0; i < options->listen.len; i++)
         if (!check_listen(options, options->listen.at[i]))
             return false;
+    warn_of_names(options);
     return add_configured(&names, options) && check_tls(options);
 }
 

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum kind { TEXT, LIST, FLAG, NUMBER, LEVEL, FORMAT };
 
@@ -41,7 +42,7 @@ static const struct option_row rows[] = {
      "JSON bytes of one message"},
     {"limit-message-before-open", NUMBER, AT(limit_message_before_open), 16384, 2048, MIB, "BYTES",
      "the same from a client with no open document"},
-    {"limit-change", NUMBER, AT(limit_change), 1114112, 169, 128 * MIB, "BYTES",
+    {"limit-change", NUMBER, AT(limit_change), 1114112, 1024, 128 * MIB, "BYTES",
      "bytes of one encrypted change"},
     {"limit-batch", NUMBER, AT(limit_batch), 1000, 1, 10000, "N", "changes in a push, get or page"},
     {"limit-docs", NUMBER, AT(limit_docs), 64, 1, 10000, "N", "documents open on one connection"},
@@ -65,8 +66,10 @@ static const struct option_row rows[] = {
 };
 enum { ROW_COUNT = sizeof rows / sizeof rows[0] };
 
+static const char environment_prefix[] = "ATHENA_SYNCD_";
+
 static void environment_name(char name[static 64], const struct option_row *row) {
-    snprintf(name, 64, "ATHENA_SYNCD_%s", row->name);
+    snprintf(name, 64, "%s%s", environment_prefix, row->name);
     for (char *at = name; *at; at++)
         *at = *at == '-' ? '_' : (char)toupper((unsigned char)*at);
 }
@@ -153,9 +156,34 @@ static bool read_list(struct options *options, const struct option_row *row, con
     if (!copy)
         return wrong(err, source, value, "out of memory");
     options->environment[options->environment_len++] = copy;
+    if (copy[strspn(copy, " ")] == '\0')
+        return wrong(err, source, NULL, "the value is empty");
     for (char *rest = copy, *item; (item = strsep(&rest, " "));)
         if (*item && !set_value(options, row, item, source, err))
             return false;
+    return true;
+}
+
+static bool read_variable(struct options *options, const struct option_row *row, const char *value,
+                          const char *source, FILE *err) {
+    return row->kind == LIST ? read_list(options, row, value, source, err)
+                             : set_value(options, row, value, source, err);
+}
+
+/* A misspelt name would silently leave a limit or a quota away. */
+static bool check_names(FILE *err) {
+    for (char **entry = environ; *entry; entry++) {
+        char source[64];
+        bool is_known = strncmp(*entry, environment_prefix, sizeof environment_prefix - 1) != 0;
+        snprintf(source, sizeof source, "%.*s", (int)strcspn(*entry, "="), *entry);
+        for (size_t i = 0; i < ROW_COUNT && !is_known; i++) {
+            char name[64];
+            environment_name(name, &rows[i]);
+            is_known = strcmp(name, source) == 0;
+        }
+        if (!is_known)
+            return wrong(err, source, NULL, "no such variable; see --help");
+    }
     return true;
 }
 
@@ -164,14 +192,10 @@ static bool read_environment(struct options *options, FILE *err) {
         char name[64];
         environment_name(name, &rows[i]);
         const char *value = getenv(name);
-        if (!value)
-            continue;
-        bool ok = rows[i].kind == LIST ? read_list(options, &rows[i], value, name, err)
-                                       : set_value(options, &rows[i], value, name, err);
-        if (!ok)
+        if (value && !read_variable(options, &rows[i], value, name, err))
             return false;
     }
-    return true;
+    return check_names(err);
 }
 
 /* ---- Command line ---- */

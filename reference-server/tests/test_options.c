@@ -69,7 +69,7 @@ START_TEST(takes_every_option) {
     ck_assert_int_eq(parse_all("--listen", "127.0.0.1:1", "--listen=[::1]:2", "--authority", "a",
                                "--authority", "b:3", "--tls-cert", "c", "--tls-key=k",
                                "--token-file", "t", "--public", "--limit-message", "65536",
-                               "--limit-message-before-open", "2048", "--limit-change", "169",
+                               "--limit-message-before-open", "2048", "--limit-change", "1024",
                                "--limit-batch", "1", "--limit-docs", "10000", "--connections-max",
                                "5", "--quota-document-bytes", "6", "--quota-total-bytes",
                                "9223372036854775807", "--free-bytes-floor", "0", "--open-within-ms",
@@ -86,7 +86,7 @@ START_TEST(takes_every_option) {
     ck_assert(options.is_public);
     ck_assert_uint_eq(options.limit_message, 65536);
     ck_assert_uint_eq(options.limit_message_before_open, 2048);
-    ck_assert_uint_eq(options.limit_change, 169);
+    ck_assert_uint_eq(options.limit_change, 1024);
     ck_assert_uint_eq(options.limit_batch, 1);
     ck_assert_uint_eq(options.limit_docs, 10000);
     ck_assert_uint_eq(options.connections_max, 5);
@@ -133,10 +133,11 @@ START_TEST(takes_commands) {
 }
 END_TEST
 
+/* [ASP-LIM-4] */
 START_TEST(bounds_numbers) {
     expect_wrong(parse_all("--limit-batch", "10001"), "'10001': not between 1 and 10000");
     expect_wrong(parse_all("--limit-message", "65535"), "not between 65536 and");
-    expect_wrong(parse_all("--limit-change", "168"), "not between 169 and");
+    expect_wrong(parse_all("--limit-change", "1023"), "not between 1024 and");
     expect_wrong(parse_all("--quota-total-bytes", "9223372036854775808"), "not between");
     expect_wrong(parse_all("--limit-batch", "18446744073709551617"), "not a whole number");
     expect_wrong(parse_all("--limit-batch", " 1"), "not a whole number");
@@ -146,8 +147,15 @@ START_TEST(bounds_numbers) {
 }
 END_TEST
 
-/* [ASP-LIM-2]: a change of full size fits a message, to the byte. */
+/* [ASP-LIM-2]: a change of full size fits a message, to the byte; and section 13. */
 START_TEST(keeps_limits_consistent) {
+    ck_assert_int_eq(parse_all("--limit-change", "1024", "--limit-message", "65536",
+                               "--limit-message-before-open", "65536"),
+                     OPTIONS_OK);
+    options_fini(&options);
+    expect_wrong(parse_all("--limit-change", "1024", "--limit-message", "65536",
+                           "--limit-message-before-open", "65537"),
+                 "--limit-message-before-open: above --limit-message");
     ck_assert_int_eq(parse_all("--limit-change", "60000", "--limit-message", "81024"), OPTIONS_OK);
     options_fini(&options);
     expect_wrong(parse_all("--limit-change", "60001", "--limit-message", "81024"),
@@ -194,6 +202,28 @@ START_TEST(reads_the_environment) {
     setenv("ATHENA_SYNCD_PUBLIC", "0", 1);
     setenv("ATHENA_SYNCD_IDLE_MS", "soon", 1);
     expect_wrong(parse_all("--idle-ms", "1000"), "ATHENA_SYNCD_IDLE_MS: 'soon': not a whole");
+}
+END_TEST
+
+/* Nothing that an operator wrote is passed over. */
+START_TEST(refuses_variables_that_say_nothing) {
+    setenv("ATHENA_SYNCD_QUOTA_TOTAL_BYTE", "1000", 1);
+    expect_wrong(parse_all("--public"), "ATHENA_SYNCD_QUOTA_TOTAL_BYTE: no such variable");
+    unsetenv("ATHENA_SYNCD_QUOTA_TOTAL_BYTE");
+    setenv("ATHENA_SYNCD", "x", 1);
+    setenv("ATHENA_BUILD", "x", 1);
+    ck_assert_int_eq(parse_all("--public"), OPTIONS_OK);
+    options_fini(&options);
+    static const char *const names[] = {"LISTEN", "AUTHORITY", "DATA", "PUBLIC", "LIMIT_DOCS"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        char name[64];
+        snprintf(name, sizeof name, "ATHENA_SYNCD_%s", names[i]);
+        setenv(name, "", 1);
+        expect_wrong(parse_all("--listen", "127.0.0.1:0"), ": the value is empty");
+        unsetenv(name);
+    }
+    setenv("ATHENA_SYNCD_LISTEN", "  ", 1);
+    expect_wrong(parse_all("--listen", "127.0.0.1:0"), "ATHENA_SYNCD_LISTEN: the value is empty");
 }
 END_TEST
 
@@ -246,6 +276,7 @@ int main(void) {
     support_add(suite, "together", keeps_limits_consistent);
     support_add(suite, "lists", bounds_lists);
     support_add(suite, "environment", reads_the_environment);
+    support_add(suite, "odd variables", refuses_variables_that_say_nothing);
     support_add(suite, "help", explains_itself);
     return support_main(suite);
 }

@@ -66,9 +66,6 @@ START_TEST(refuses_wrong_options) {
         {{"--data", "DATA", "--limit-batch", "0"}, "'0': not between 1 and 10000"},
         {{"--data", "DATA", "--limit-docs=10001"}, "'10001': not between 1 and 10000"},
         {{"--data", "DATA", "--limit-message", "65536"}, "below 4/3 of --limit-change"},
-        {{"--data", "DATA", "--limit-change", "1024", "--limit-message", "65536",
-          "--limit-message-before-open", "65537"},
-         "--limit-message-before-open: above --limit-message"},
         {{"--data", "DATA", "--idle-ms", "5000", "--dead-ms", "5000"}, "above --idle-ms"},
         {{"--data", "DATA", "--public=maybe"}, "--public: 'maybe': not 1, 0"},
         {{"--data", "DATA", "--log-level", "loud"}, "--log-level: 'loud': not a level"},
@@ -104,10 +101,27 @@ START_TEST(stays_on_loopback) {
         const char *const arguments[] = {"--data", support_folder, "--listen", addresses[i], NULL};
         process_expect(arguments, NULL, 2, "beyond loopback this needs --token-file, or --public");
     }
+}
+END_TEST
+
+/* What is told of a server that listens so. */
+static void expect_warning(const char *const further[], bool is_warned) {
     struct server server;
-    server_start(&server, (const char *const[]){"--listen", "0.0.0.0:0", "--public", NULL}, NULL);
-    ck_assert_int_eq(strncmp(server.url, "ws://0.0.0.0:", 13), 0);
-    server_stop(&server);
+    server_start(&server, further, NULL);
+    process_signal(&server.process, SIGTERM);
+    ck_assert_int_eq(process_wait(&server.process), 0);
+    bool has_warning = strstr(process_err(&server.process), " warn  --listen '0.0.0.0:0'") != NULL;
+    ck_assert_int_eq(has_warning, is_warned);
+    process_fini(&server.process);
+}
+
+/* Only a server that goes by some name can be reached under it. */
+START_TEST(warns_of_names_nobody_dials) {
+    expect_warning((const char *const[]){"--listen", "0.0.0.0:0", "--public", NULL}, true);
+    expect_warning((const char *const[]){"--listen", "0.0.0.0:0", "--public", "--authority",
+                                         "sync.example.org", NULL},
+                   false);
+    expect_warning((const char *const[]){"--listen", "127.0.0.1:0", "--public", NULL}, false);
 }
 END_TEST
 
@@ -315,6 +329,7 @@ int main(void) {
     support_add(suite, "help", shows_help_and_version);
     support_add(suite, "wrong options", refuses_wrong_options);
     support_add(suite, "loopback", stays_on_loopback);
+    support_add(suite, "names", warns_of_names_nobody_dials);
     support_add(suite, "permission", needs_permission_for_the_folder);
     support_add(suite, "environment", reads_the_environment);
     support_add(suite, "addresses", listens_on_several_addresses);
