@@ -2,10 +2,14 @@
 // From each requirement of the specification to the scenarios, the code and the mutants that cite it, and
 // back: a table, with what is missing. Exit: 0 no hole, 1 holes, 2 usage.
 //
-//   trace.mjs [--json FILE] [--html FILE] [--all]
+//   trace.mjs [--json FILE] [--html FILE [--reports]] [--quiet]
 //
 // A scenario covers a requirement only when a step of it can fail for it: the step cites it, or cites
-// nothing and the requirement is the first of the scenario; or the harness checks it of every message.
+// nothing and the requirement is the first of the scenario; or the harness checks it of its own accord
+// (conformance/duty.h). It lists all that it covers by its steps, and nothing that it does not cover.
+//
+// --quiet leaves the table out. --reports lets the page's scenarios lead to servers.html and clients.html
+// beside it, the reports of `make report`.
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -15,13 +19,14 @@ const ROOT = fileURLToPath(new URL('..', import.meta.url))
 const SPEC = 'spec/athena-sync-1.md'
 const UNTESTED = 'spec/untested.json'
 const CODE = ['protocol', 'reference-server', 'reference-client']
-// The harness cites what it checks of its own accord, in every scenario of those whose duty it is.
 const HARNESS = 'conformance'
+const FOLDERS = { server: 'fixtures/scenarios', client: 'fixtures/client-scenarios' }
 const DUTY = { server: /^An? (?:server|sender|receiver|side) /, client: /^An? (?:client|sender|receiver|side) / }
 // Whom an excuse may say that a requirement is asked of, and how its sentence then begins.
 const ASKED = { operators: /^An operator /, applications: /^An application /, 'those who define extensions': /^An extension / }
-// Verbs that only prepare, and cannot fail for what the implementation does.
-const SETTING = ['document', 'change', 'changes', 'let', 'send', 'send_text', 'send_frames', 'send_bytes', 'send_fragmented', 'disconnect', 'stop_reading', 'resume_reading', 'repeat', 'if', 'parallel', 'device', 'add', 'log', 'serve']
+// Steps that cannot fail for what the implementation does, and those that do it for what they cite alone.
+const CANNOT_FAIL = ['document', 'change', 'changes', 'let', 'send', 'send_text', 'send_frames', 'send_bytes', 'send_fragmented', 'stop_reading', 'resume_reading', 'abandon', 'repeat', 'if', 'parallel', 'relay', 'kill', 'server=kill', 'server=save', 'server=restore', 'log.becomes']
+const FAILS_AS_CITED = ['disconnect', 'device', 'add', 'tell', 'stop', 'serve', 'server=start', 'server=stop']
 
 const read = (path) => readFileSync(join(ROOT, path), 'utf8')
 
@@ -40,17 +45,32 @@ function requirements() {
   const text = read(SPEC).replace(/\n(?![-\n#|`])\s*/g, ' ')
   for (const [, id, sentence] of text.matchAll(/^- \[(ASP-[A-Z]+-\d+)\] (.*)$/gm)) {
     const [, level] = sentence.match(/\b(MUST|SHOULD|MAY)\b/)
-    found.set(id, { id, level, sentence: sentence.trim(), server: [], client: [], code: [], tests: [], mutants: [] })
+    const asked = Object.keys(DUTY).filter((role) => DUTY[role].test(sentence))
+    found.set(id, { id, level, sentence: sentence.trim(), asked, server: [], client: [], code: [], tests: [], mutants: [] })
   }
   return found
+}
+
+// "answer", "answer.after_ms", "server=kill": how rules speak of a step.
+function traits(step) {
+  const [verb] = Object.keys(step)
+  return [verb, `${verb}=${step[verb]}`, ...Object.keys(step).slice(1).map((name) => `${verb}.${name}`)]
+}
+
+const isOneOf = (step, rules) => traits(step).some((trait) => rules.includes(trait))
+
+function* flatten(steps) {
+  for (const step of steps) {
+    yield step
+    for (const branch of [step.steps ?? [], ...(step.parallel ?? [])]) yield* flatten(branch)
+  }
 }
 
 // The ids for which some step of these can fail; `own` is what a step without a citation stands for.
 function* citedBy(steps, own) {
   for (const step of steps) {
-    const verb = Object.keys(step)[0]
     const id = step.requirement ?? own
-    if (step.requirement || !SETTING.includes(verb)) yield id
+    if (!isOneOf(step, CANNOT_FAIL) && (step.requirement || !isOneOf(step, FAILS_AS_CITED))) yield id
     for (const branch of [step.steps ?? [], ...(step.parallel ?? [])]) yield* citedBy(branch, id)
   }
 }
@@ -59,8 +79,23 @@ function readScenarios(folder) {
   const keep = (path) => path.endsWith('.json') && !path.endsWith('.schema.json')
   return [...filesBelow(folder, keep)].map((path) => {
     const { requirements, steps } = JSON.parse(read(path))
-    return { name: relative(folder, path).replace(/\.json$/, ''), path, claims: requirements ?? [], covers: new Set(citedBy(steps, requirements?.[0])) }
+    return { name: relative(folder, path).replace(/\.json$/, ''), path, claims: requirements ?? [], covers: new Set(citedBy(steps, requirements?.[0])), steps: [...flatten(steps)] }
   })
+}
+
+// What the harness checks of its own accord: {id, path, where}; `where` null: in every scenario.
+function readDuties(holes) {
+  const duties = []
+  for (const name of readdirSync(join(ROOT, HARNESS)).filter((name) => name.endsWith('.c'))) {
+    const path = `${HARNESS}/${name}`
+    const code = read(path).replace(/\/\*.*?\*\//gs, '').replace(/DUTY_IN_STORMS\(\s*"ASP-[A-Z]+-\d+"\s*\)/g, '')
+    const plain = code.replace(/DUTY(?:_AT\(\s*"([^"]*)",|\()\s*"(ASP-[A-Z]+-\d+)"\s*\)/g, (_, where, id) => {
+      duties.push({ id, path, where: where?.split(' ') ?? null })
+      return ''
+    })
+    for (const id of ids(plain, /(?<!\\)"(ASP-[A-Z]+-\d+)"/g)) holes.push(`${path} cites ${id} by none of the macros of duty.h`)
+  }
+  return duties
 }
 
 const ids = (text, pattern) => new Set([...text.matchAll(pattern)].map(([, id]) => id))
@@ -73,17 +108,23 @@ function collect() {
     if (!requirement) holes.push(`${where} cites ${id}, which the specification does not have`)
     else if (!requirement[list].includes(name)) requirement[list].push(name)
   }
-  const harness = readdirSync(join(ROOT, HARNESS)).filter((name) => name.endsWith('.c')).map((name) => `${HARNESS}/${name}`)
-  for (const [role, folder] of [['server', 'fixtures/scenarios'], ['client', 'fixtures/client-scenarios']]) {
-    for (const { name, path, claims, covers } of readScenarios(folder)) {
+  const duties = readDuties(holes)
+  for (const { id, path } of duties) if (!all.has(id)) holes.push(`${path} cites ${id}, which the specification does not have`)
+  for (const [role, folder] of Object.entries(FOLDERS)) {
+    const own = duties.filter(({ id }) => all.has(id) && DUTY[role].test(all.get(id).sentence))
+    for (const { id, path, where } of own) if (!where) add(id, role, 'every scenario', path)
+    for (const { name, path, claims, covers, steps } of readScenarios(folder)) {
       if (claims.length === 0) holes.push(`${path} cites no requirement`)
-      for (const id of claims) if (!all.has(id)) add(id, role, name, path)
-      for (const id of covers) add(id, role, name, path)
-    }
-    for (const path of harness) {
-      for (const id of ids(read(path), /"(ASP-[A-Z]+-\d+)"/g)) {
-        if (!all.has(id) || DUTY[role].test(all.get(id).sentence)) add(id, role, 'every scenario', path)
+      const checked = own.filter(({ where }) => !where || steps.some((step) => isOneOf(step, where))).map(({ id }) => id)
+      for (const id of claims) {
+        if (!all.has(id)) add(id, role, name, path)
+        else if (!covers.has(id) && !checked.includes(id)) holes.push(`${path} claims ${id}, for which no step of it can fail`)
       }
+      for (const id of covers) {
+        add(id, role, name, path)
+        if (!claims.includes(id)) holes.push(`${path} can fail for ${id} and does not list it`)
+      }
+      for (const { id, where } of own) if (where && checked.includes(id)) add(id, role, name, path)
     }
   }
   for (const folder of CODE) {
@@ -108,14 +149,22 @@ function misnames(excuse, sentence) {
 }
 
 function judge({ all, holes }) {
-  const { scenarios, code } = JSON.parse(read(UNTESTED))
-  for (const [name, list] of Object.entries({ scenarios, code })) {
+  const { scenarios, servers, clients, partly, code } = JSON.parse(read(UNTESTED))
+  for (const [name, list] of Object.entries({ scenarios, servers, clients, partly, code })) {
     for (const id of Object.keys(list)) if (!all.has(id)) holes.push(`${UNTESTED}: ${id} in ${name} is not in the specification`)
   }
   for (const requirement of all.values()) {
-    const { id, level, server, client } = requirement
+    const { id, level, asked, server, client } = requirement
     const isCovered = server.length + client.length > 0
     requirement.untested = scenarios[id] ?? null
+    requirement.partly = partly[id] ?? null
+    for (const [role, excuses] of [['server', servers], ['client', clients]]) {
+      const isShown = requirement[role].length > 0
+      if (excuses[id] && (isShown || !asked.includes(role))) holes.push(`${id} needs no excuse for ${role}s in ${UNTESTED}`)
+      if (asked.length === 2 && !isShown && isCovered && !excuses[id] && level !== 'MAY') holes.push(`${id} (${level}) is asked of ${role}s, too: no scenario for ${role}s can fail for it`)
+      if (excuses[id]) requirement[`${role}Untested`] = excuses[id]
+    }
+    if (requirement.partly && !isCovered) holes.push(`${id} is not covered at all: ${UNTESTED} says that it is in part`)
     requirement.uncoded = code[id] ?? null
     for (const excuse of [requirement.untested, requirement.uncoded]) {
       if (misnames(excuse, requirement.sentence)) holes.push(`${id}: ${UNTESTED} says "${excuse}", but the sentence begins "${requirement.sentence.slice(0, 24)}…"`)
@@ -139,9 +188,17 @@ function summary({ requirements, holes }) {
     `${count(({ code }) => code.length)} cited by code, ${count(({ mutants }) => mutants.length)} broken by mutants; ${holes.length} holes`
 }
 
+// "server: x y +3" for each kind of evidence that there is, or the reason why there is none.
+function* evidenceOf({ server, client, code, tests, mutants, untested, serverUntested, clientUntested, partly, uncoded }) {
+  for (const [name, list, reason] of [['servers', server, serverUntested], ['clients', client, clientUntested], ['scenarios', [], untested], ['in part', [], partly], ['code', code, uncoded], ['unit tests', tests], ['mutants', mutants]]) {
+    if (list.length > 0 || reason) yield { name, list, reason }
+  }
+}
+
 function printTable({ requirements }) {
-  for (const { id, level, server, client, code, mutants, untested } of requirements) {
-    console.log(`${id.padEnd(15)} ${level.padEnd(7)} server: ${few(server) || '-'}; client: ${few(client) || '-'}; code: ${few(code) || '-'}; mutants: ${few(mutants) || '-'}${untested ? `; untested: ${untested}` : ''}`)
+  for (const requirement of requirements) {
+    console.log(`${requirement.id}  ${requirement.sentence}`)
+    for (const { name, list, reason } of evidenceOf(requirement)) console.log(`    ${name}: ${list.length > 0 ? few(list) : reason}`)
   }
 }
 
@@ -152,31 +209,38 @@ const STYLE = ':root{color-scheme:light dark}body{font:15px/1.5 system-ui,sans-s
   'input{font:inherit;color:inherit;background:Canvas;border:1px solid #8888;border-radius:6px;padding:.35rem .6rem;margin:1rem 0;width:min(30rem,100%);box-sizing:border-box}' +
   '@media(max-width:50rem){section{grid-template-columns:minmax(0,1fr)}dl{margin-top:.5rem}}'
 const SCRIPT = "q.oninput=()=>{for(const s of document.querySelectorAll('section'))s.hidden=!s.textContent.toLowerCase().includes(q.value.toLowerCase())}"
+const REPORTS = '<p>The last run: <a href="servers.html">scenarios for servers</a>, <a href="clients.html">for clients</a>.</p>'
 const escape = (text) => text.replaceAll('&', '&amp;').replaceAll('<', '&lt;')
 const prose = (text) => escape(text).replace(/`([^`]+)`/g, '<code>$1</code>')
 
-function evidence({ server, client, code, tests, mutants, untested, uncoded }) {
-  const row = (name, list, reason) => list.length > 0 ? `<dt>${name}<dd>${list.map((item) => `<code>${escape(item)}</code>`).join(', ')}` : reason ? `<dt>${name}<dd><i>${prose(reason)}</i>` : ''
-  return row('servers', server) + row('clients', client) + row('scenarios', [], untested) + row('code', code, uncoded) + row('unit tests', tests) + row('mutants', mutants)
+// A scenario leads to its place in the report, where there is one.
+function item(kind, text, isLinked) {
+  const code = `<code>${escape(text)}</code>`
+  return isLinked && ['servers', 'clients'].includes(kind) && text !== 'every scenario' ? `<a href="${kind}.html#${text}">${code}</a>` : code
 }
 
-function page(result) {
+function evidence(requirement, isLinked) {
+  return [...evidenceOf(requirement)].map(({ name, list, reason }) =>
+    `<dt>${name}<dd>${list.length > 0 ? list.map((text) => item(name, text, isLinked)).join(', ') : `<i>${prose(reason)}</i>`}`).join('')
+}
+
+function page(result, isLinked) {
   const sections = result.requirements.map((requirement) =>
-    `<section id="${requirement.id}"><div><h2>${requirement.id}</h2><p>${prose(requirement.sentence)}</p></div><dl>${evidence(requirement)}</dl></section>`)
+    `<section id="${requirement.id}"><div><h2>${requirement.id}</h2><p>${prose(requirement.sentence)}</p></div><dl>${evidence(requirement, isLinked)}</dl></section>`)
   return '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">' +
-    `<title>Athena Sync: requirements</title><style>${STYLE}</style><h1>Requirements, and what shows them</h1><p>${summary(result)}.</p>` +
+    `<title>Athena Sync: requirements</title><style>${STYLE}</style><h1>Requirements, and what shows them</h1><p>${summary(result)}.</p>${isLinked ? REPORTS : ''}` +
     result.holes.map((hole) => `<p class="hole">${escape(hole)}</p>`).join('') +
     `<input id="q" type="search" placeholder="an id, a word, a scenario, a file" aria-label="Filter">${sections.join('\n')}<script>${SCRIPT}</script></html>\n`
 }
 
 function main() {
-  const { values } = parseArgs({ options: { json: { type: 'string' }, html: { type: 'string' }, all: { type: 'boolean' } } })
+  const { values } = parseArgs({ options: { json: { type: 'string' }, html: { type: 'string' }, reports: { type: 'boolean' }, quiet: { type: 'boolean' } } })
   const result = judge(collect())
-  if (values.all) printTable(result)
+  if (!values.quiet) printTable(result)
   for (const hole of result.holes) console.log(hole)
   console.log(summary(result))
   if (values.json) writeFileSync(values.json, JSON.stringify(result, null, 2) + '\n')
-  if (values.html) writeFileSync(values.html, page(result))
+  if (values.html) writeFileSync(values.html, page(result, values.reports))
   process.exitCode = result.holes.length > 0 ? 1 : 0
 }
 
