@@ -100,7 +100,13 @@ $(BUILD)/athena-simulate: $(filter-out $(SIMULATED_CLIENT),$(SIMULATION)) \
 $(BUILD)/athena-bench: $(BENCH) $(BUILD)/libathena-sync.a
 	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
 
-$(BUILD)/libathena-sync.a: $(CLIENT) $(PROTOCOL)
+# One object, of which only the public names can be seen: an application may have a session_new, too.
+$(BUILD)/libathena-sync.o: $(CLIENT) $(PROTOCOL)
+	$(LD) -r -o $@ $^
+	objcopy --localize-hidden $@
+
+$(BUILD)/libathena-sync.a: $(BUILD)/libathena-sync.o
+	rm -f $@
 	$(AR) rcs $@ $^
 
 SONAME := libathena-sync.so.0
@@ -271,6 +277,7 @@ install: all ## install below $(DESTDIR)$(PREFIX)
 	    > $(DESTDIR)$(PREFIX)/lib/pkgconfig/athena-sync.pc
 	for page in $(DOC_MAN); do \
 	    install -m 644 $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.} || exit; done
+	$(if $(DESTDIR),,[ "$$(id -u)" != 0 ] || ldconfig)
 	cp -R spec/. $(DESTDIR)$(PREFIX)/share/athena-sync/spec
 	cp -R fixtures/scenarios fixtures/client-scenarios $(DESTDIR)$(PREFIX)/share/athena-sync/fixtures
 
