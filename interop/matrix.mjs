@@ -23,6 +23,7 @@ const USAGE = `usage: matrix.mjs [--server NAME] [--clients NAME]
 ATHENA_BUILD names the folder of the C programs, ATHENA_TRACES that of friendsforever.json.gz.`
 
 const traces = process.env.ATHENA_TRACES ?? fileURLToPath(new URL('../../shared/traces', import.meta.url))
+const recording = join(traces, 'friendsforever.json.gz')
 
 function options() {
   const { values } = parseOptions({ options: { server: { type: 'string' }, clients: { type: 'string' }, help: { type: 'boolean' } } })
@@ -31,6 +32,7 @@ function options() {
   const columns = values.clients === undefined ? Object.keys(COLUMNS) : [values.clients]
   const wrong = [...rows.filter((name) => !Object.hasOwn(SERVERS, name)), ...columns.filter((name) => !Object.hasOwn(COLUMNS, name))]
   if (wrong.length > 0) throw new Error(`there is no ${wrong[0]}`)
+  if (process.env.ATHENA_TRACES !== undefined && !existsSync(recording)) throw new Error(`${recording} not found, which ATHENA_TRACES names`)
   const missing = needed().filter((path) => !existsSync(path))
   if (missing.length > 0) throw new Error(`${missing.join(', ')} not found; make all builds them`)
   return { rows, columns }
@@ -60,7 +62,7 @@ function describe({ isGood, seconds }, count) {
 }
 
 async function main({ rows, columns }) {
-  const session = load(join(traces, 'friendsforever.json.gz'))
+  const session = load(recording)
   const count = session.changes.length
   console.log(`${count.toLocaleString('en')} changes of two authors, ${session.source}`)
   const table = []

@@ -14,6 +14,15 @@ for (const args of [['cli.mjs', '--help'], ['cli.mjs', 'watch', '--help'], ['ser
   })
 }
 
+test('a recording that is asked for has to be there', async (t) => {
+  const before = process.env.ATHENA_TRACES
+  t.after(() => (before === undefined ? delete process.env.ATHENA_TRACES : (process.env.ATHENA_TRACES = before)))
+  process.env.ATHENA_TRACES = '/nowhere'
+  const { code, err } = await run('matrix.mjs')
+  assert.equal(code, 2)
+  assert.match(err, /^\/nowhere\/friendsforever.json.gz not found/)
+})
+
 // Each with what the message has to name. FOLDER is one that would be used if the options were right.
 const WRONG = [
   [['cli.mjs'], /a command is wanted/],
