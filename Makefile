@@ -76,6 +76,10 @@ $(BUILD)/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
+# It holds them.
+$(BUILD)/conformance/format_html_page.o build/fuzz/conformance/format_html_page.o: \
+    conformance/page.css conformance/page.js
+
 $(BUILD)/athena-syncd: $(BUILD)/reference-server/main.o $(SERVER) $(PROTOCOL)
 	$(CC) $(LDFLAGS) -o $@ $^ $(SERVER_LIBS)
 

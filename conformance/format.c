@@ -18,26 +18,57 @@ double format_number(const cJSON *object, const char *name) {
     return cJSON_IsNumber(item) ? item->valuedouble : 0;
 }
 
-void format_write_escaped(FILE *out, const char *text) {
-    format_write_escaped_part(out, text, strlen(text));
+static const char *entity(unsigned char byte, bool in_attribute) {
+    switch (byte) {
+    case '&':
+        return "&amp;";
+    case '<':
+        return "&lt;";
+    case '>':
+        return "&gt;";
+    case '"':
+        return in_attribute ? "&quot;" : NULL;
+    case '\n':
+        return in_attribute ? "&#10;" : NULL;
+    default:
+        return byte < 0x20 && byte != '\t' ? "?" : NULL;
+    }
 }
 
-void format_write_escaped_part(FILE *out, const char *text, size_t len) {
+static void write_escaped(FILE *out, const char *text, size_t len, bool in_attribute) {
     for (size_t i = 0; i < len; i++) {
-        unsigned char byte = (unsigned char)text[i];
-        if (byte == '&')
-            fputs("&amp;", out);
-        else if (byte == '<')
-            fputs("&lt;", out);
-        else if (byte == '>')
-            fputs("&gt;", out);
-        else if (byte == '"')
-            fputs("&quot;", out);
-        else if (byte == '\n')
-            fputs("&#10;", out);
+        const char *instead = entity((unsigned char)text[i], in_attribute);
+        if (instead != NULL)
+            fputs(instead, out);
         else
-            fputc(byte < 0x20 && byte != '\t' ? '?' : byte, out);
+            fputc(text[i], out);
     }
+}
+
+void format_write_escaped(FILE *out, const char *text) {
+    write_escaped(out, text, strlen(text), true);
+}
+
+void format_write_attribute(FILE *out, const char *text, size_t len) {
+    write_escaped(out, text, len, true);
+}
+
+void format_write_content(FILE *out, const char *text, size_t len) {
+    write_escaped(out, text, len, false);
+}
+
+void format_write_prose(FILE *out, const char *text) {
+    bool in_code = false;
+    for (size_t len; *text != '\0'; text += len) {
+        len = strcspn(text, "`");
+        format_write_content(out, text, len);
+        if (text[len] == '\0')
+            continue;
+        fputs(in_code ? "</code>" : "<code>", out);
+        in_code = !in_code;
+        len++;
+    }
+    fputs(in_code ? "</code>" : "", out);
 }
 
 static void write_json(const cJSON *run, FILE *out) {

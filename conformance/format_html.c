@@ -1,233 +1,309 @@
 /*
- * One self-contained page: the verdict, families, each scenario with its drawing and transcript,
- * what failed first, and the requirements with the scenarios that cite them.
+ * One self-contained page: the verdict, what is broken, the scenarios (what failed first, under the
+ * requirement that each broke, then by families), and the requirements with what this run says of
+ * each.
  */
 #include "conformance/format.h"
-#include "conformance/json_write.h"
 
-#include <stdbool.h>
 #include <string.h>
 
-static const char STYLE[] =
-    ":root{color-scheme:light dark;--ok:#1a7f37;--bad:#cf222e;--odd:#9a6700;--line:#d0d7de;"
-    "--soft:#f6f8fa;--dim:#59636e;--text:#1f2328;--page:#fff;--link:#0969da}"
-    "@media(prefers-color-scheme:dark){:root{--ok:#3fb950;--bad:#f85149;--odd:#d29922;"
-    "--line:#3d444d;--soft:#151b23;--dim:#9198a1;--text:#f0f6fc;--page:#0d1117;--link:#4493f8}}"
-    "*{box-sizing:border-box}body{margin:0 auto;max-width:72rem;padding:1.5rem 1rem 4rem;"
-    "font:16px/1.5 system-ui,sans-serif;color:var(--text);background:var(--page)}"
-    "h1{font-size:1.6rem;margin:0}h2{font-size:1.2rem;margin:2.5rem 0 .75rem}"
-    "code,pre{font:13px/1.5 ui-monospace,monospace}pre{overflow-x:auto;margin:.5rem 0;"
-    "padding:.75rem;background:var(--soft);border:1px solid var(--line);border-radius:6px}"
-    ".verdict{display:inline-block;margin:.75rem 0;padding:.35rem .9rem;border-radius:6px;"
-    "font-weight:600}div.verdict.pass{color:#fff;background:#1a7f37}div.verdict.fail{color:#fff;"
-    "background:#b62324}"
-    ".dim{color:var(--dim)}.meta{overflow-wrap:anywhere}"
-    "table{border-collapse:collapse;width:100%}td,th{text-align:left;vertical-align:top;"
-    "padding:.35rem .6rem .35rem 0;border-bottom:1px solid var(--line)}td.n{width:4rem}"
-    ".bar{display:flex;height:.6rem;min-width:6rem;margin-top:.5rem;border-radius:3px;"
-    "overflow:hidden;background:var(--line)}.bar i{background:var(--ok)}.bar "
-    "b{background:var(--bad)}"
-    ".bar u{background:var(--odd)}.pass{color:var(--ok)}.fail,.error{color:var(--bad)}.odd{color:"
-    "var(--odd)}details{border-bottom:1px solid var(--line)}summary{cursor:pointer;padding:.45rem "
-    "0;"
-    "display:flex;flex-wrap:wrap;gap:0 .75rem}summary::-webkit-details-marker{display:none}"
-    "summary .mark{width:6.5rem;font-weight:600}summary .name{font-weight:600;flex:0 0 auto}"
-    "summary .title{flex:1 1 20rem}.body{padding:0 0 1rem}dl{display:grid;"
-    "grid-template-columns:7rem minmax(0,1fr);gap:.25rem .75rem;margin:.5rem 0}dt{color:var(--dim)}"
-    "mark{padding:0 .15em;border-radius:3px;color:inherit;background:color-mix(in srgb,var(--bad) "
-    "30%,transparent)}"
-    "dd{margin:0;overflow-wrap:anywhere}a{color:var(--link);text-decoration:none}"
-    ".drawing{overflow-x:auto}svg{font:12px ui-monospace,monospace;fill:currentColor}"
-    "input,select{font:inherit;color:inherit;background:var(--page);border:1px solid var(--line);"
-    "border-radius:6px;padding:.35rem .6rem;max-width:100%}.filter{display:flex;gap:.5rem;"
-    "flex-wrap:wrap;margin-bottom:.75rem}@media(max-width:40rem){dl{grid-template-columns:minmax(0,"
-    "1fr)}td{overflow-wrap:anywhere}"
-    "dt{margin-top:.4rem}summary .mark{width:auto}.wide{display:none}}";
+enum { OPEN_MAX = 3 }; /* failures that stand open from the start */
 
-static const char SCRIPT[] =
-    "const q=document.getElementById('q'),s=document.getElementById('s');"
-    "const show=()=>{for(const d of document.querySelectorAll('#scenarios details'))"
-    "d.hidden=!((!s.value||d.dataset.status===s.value)&&d.dataset.words.includes(q.value."
-    "toLowerCase()))};q.oninput=s.oninput=show;"
-    "const open=()=>{const d=document.getElementById(decodeURIComponent(location.hash.slice(1)));"
-    "if(d)d.open=true};addEventListener('hashchange',open);open();";
+static const char HEAD[] =
+    "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
+    "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">"
+    "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; base-uri 'none'; "
+    "form-action 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'\">\n<title>";
 
-static const char *class_of(const char *status) {
-    if (strcmp(status, "pass") == 0)
-        return "pass";
-    if (strcmp(status, "fail") == 0)
-        return "fail";
-    return strcmp(status, "harness error") == 0 ? "error" : "odd";
-}
-
-static void write_text(FILE *out, const char *before, const char *text, const char *after) {
-    fputs(before, out);
-    format_write_escaped(out, text);
-    fputs(after, out);
-}
+/* The heads of the arrows, for all drawings. */
+static const char ARROWS[] =
+    "<svg class=\"defs\" aria-hidden=\"true\"><defs>"
+    "<marker id=\"to\" viewBox=\"0 0 8 8\" refX=\"8\" refY=\"4\" markerWidth=\"8\" "
+    "markerHeight=\"8\" orient=\"auto\" markerUnits=\"userSpaceOnUse\">"
+    "<path d=\"M0 0 8 4 0 8z\"/></marker>"
+    "<marker id=\"from\" viewBox=\"0 0 8 8\" refX=\"8\" refY=\"4\" markerWidth=\"8\" "
+    "markerHeight=\"8\" orient=\"auto\" markerUnits=\"userSpaceOnUse\">"
+    "<path d=\"M0 0 8 4 0 8z\"/></marker></defs>\n</svg>\n";
 
 static const cJSON *scenarios_of(const cJSON *run) {
     return cJSON_GetObjectItemCaseSensitive(run, "scenarios");
 }
 
-/* ---- The whole ---- */
-
-static void write_summary(FILE *out, const cJSON *run) {
-    const cJSON *count;
-    const cJSON *trouble;
-    bool good = format_number(run, "exit") == 0;
-    fputs("<h1>Athena Sync conformance</h1>\n", out);
-    fprintf(out, "<div class=\"verdict %s\">", good ? "pass" : "fail");
-    write_text(out, "", format_text(run, "verdict"), "</div>\n<p>");
-    cJSON_ArrayForEach(count, cJSON_GetObjectItemCaseSensitive(run, "counts")) {
-        fprintf(out, "<strong class=\"%s\">%d %s</strong> · ", class_of(count->string),
-                count->valueint, count->string);
-    }
-    fprintf(out, "%.0f checks · %.2f s</p>\n", format_number(run, "checks"),
-            format_number(run, "seconds"));
-    const char *role = *format_text(run, "client") != '\0' ? "client" : "server";
-    fprintf(out, "<p class=\"dim meta\">%s <code>", role);
-    write_text(out, "", format_text(run, role), "</code>");
-    write_text(out, "<br>seed ", format_text(run, "seed"), "");
-    write_text(out, " · athena-conform ", format_text(run, "version"), "");
-    write_text(out, " · ", format_text(run, "protocol"), "</p>\n");
-    cJSON_ArrayForEach(trouble, cJSON_GetObjectItemCaseSensitive(run, "troubles")) {
-        write_text(out, "<pre class=\"error\">", trouble->valuestring, "</pre>\n");
-    }
-    if (format_number(run, "skipped") > 0)
-        fprintf(out, "<p class=\"odd\">%.0f scenarios were not run.</p>\n",
-                format_number(run, "skipped"));
+static bool is_class(const cJSON *scenario, const char *class) {
+    return strcmp(format_status_class(scenario), class) == 0;
 }
 
-static unsigned count_family(const cJSON *run, const char *family, const char *kind) {
+/* Failures, and faults of the harness. */
+static bool is_bad(const cJSON *scenario) {
+    return is_class(scenario, "fail") || is_class(scenario, "error");
+}
+
+static bool is_of(const cJSON *scenario, const char *member, const char *value) {
+    return strcmp(format_text(scenario, member), value) == 0;
+}
+
+/* How many scenarios are of that class; NULL: of any. */
+static unsigned count_class(const cJSON *run, const char *class) {
     const cJSON *scenario;
-    unsigned number = 0;
+    unsigned count = 0;
     cJSON_ArrayForEach(scenario, scenarios_of(run)) {
-        bool is_kind =
-            *kind == '\0' || strcmp(class_of(format_text(scenario, "status")), kind) == 0;
-        number += is_kind && strcmp(format_text(scenario, "family"), family) == 0;
+        count += class == NULL || is_class(scenario, class);
     }
-    return number;
+    return count;
+}
+
+static const char *plural(unsigned count) {
+    return count == 1 ? "" : "s";
+}
+
+/* ---- The head -------------------------------------------------------------------------------- */
+
+static void write_bar(FILE *out, const unsigned counts[4]) {
+    static const char *const classes[] = {"fail", "odd", "pass", ""};
+    fputs("<span class=\"bar\">", out);
+    for (int i = 0; i < 4; i++)
+        if (counts[i] > 0)
+            fprintf(out, "<i class=\"%s\" style=\"flex:%u\"></i>", classes[i], counts[i]);
+    fputs("</span>", out);
+}
+
+/* Of a family, or of all when it is NULL: what is bad, what is odd, what passed, and the sum. */
+static void count_family(const cJSON *run, const char *family, unsigned counts[4]) {
+    const cJSON *scenario;
+    memset(counts, 0, 4 * sizeof *counts);
+    cJSON_ArrayForEach(scenario, scenarios_of(run)) {
+        if (family != NULL && !is_of(scenario, "family", family))
+            continue;
+        counts[is_bad(scenario) ? 0 : is_class(scenario, "pass") ? 2 : 1]++;
+        counts[3]++;
+    }
+}
+
+/* The statuses, the worst first, with the class that colours them and the section that has them. */
+static const struct {
+    const char *status;
+    const char *class;
+    const char *section;
+} STATUSES[] = {{"fail", "fail", "failed"},           {"harness error", "fail", "failed"},
+                {"expected fail", "odd", "expected"}, {"untestable", "odd", "untested"},
+                {"unsupported", "odd", "untested"},   {"pass", "pass", "scenarios"}};
+
+static void write_counts(FILE *out, const cJSON *run) {
+    const cJSON *counts = cJSON_GetObjectItemCaseSensitive(run, "counts");
+    fputs("<p class=\"counts\">", out);
+    for (size_t i = 0; i < sizeof STATUSES / sizeof *STATUSES; i++) {
+        double count = format_number(counts, STATUSES[i].status);
+        if (count > 0)
+            fprintf(out, "<a href=\"#%s\" class=\"%s\"><b>%.0f</b> %s</a> ", STATUSES[i].section,
+                    STATUSES[i].class, count, STATUSES[i].status);
+    }
+    if (format_number(run, "skipped") > 0)
+        fprintf(out, "<span class=\"odd\"><b>%.0f</b> not run</span>",
+                format_number(run, "skipped"));
+    fputs("</p>\n", out);
+}
+
+static void write_about(FILE *out, const cJSON *run) {
+    const char *role = *format_text(run, "client") != '\0' ? "client" : "server";
+    fprintf(out, "<dl><dt>%s<dd><code>", role);
+    format_write_content(out, format_text(run, role), strlen(format_text(run, role)));
+    fprintf(out, "</code>\n<dt>run<dd>%u scenarios, %.0f checks in %.2f s, seed %s\n",
+            count_class(run, NULL), format_number(run, "checks"), format_number(run, "seconds"),
+            format_text(run, "seed"));
+    fprintf(out, "<dt>suite<dd>%s %s, %s</dl>\n", format_text(run, "suite"),
+            format_text(run, "version"), format_text(run, "protocol"));
+}
+
+static void write_header(FILE *out, const cJSON *run) {
+    const cJSON *trouble;
+    unsigned counts[4];
+    const char *verdict = format_text(run, "verdict");
+    count_family(run, NULL, counts);
+    counts[3] = 0;
+    fprintf(out, "<header><p class=\"dim\">Athena Sync conformance</p>\n<h1 class=\"%s\">",
+            format_number(run, "exit") != 0    ? "fail"
+            : count_class(run, "expected") > 0 ? "odd"
+                                               : "pass");
+    format_write_content(out, verdict, strlen(verdict));
+    fputs("</h1>\n", out);
+    write_bar(out, counts);
+    write_counts(out, run);
+    cJSON_ArrayForEach(trouble, cJSON_GetObjectItemCaseSensitive(run, "troubles")) {
+        fputs("<pre class=\"trouble\">", out);
+        format_write_content(out, trouble->valuestring, strlen(trouble->valuestring));
+        fputs("</pre>\n", out);
+    }
+    write_about(out, run);
+    fputs("</header>\n", out);
+}
+
+static void write_contents_line(FILE *out, const char *id, const char *name, unsigned count) {
+    if (count > 0)
+        fprintf(out, "<a href=\"#%s\">%s&nbsp;<b>%u</b></a>\n", id, name, count);
+}
+
+/* The filter needs the script, which shows it. */
+static void write_contents(FILE *out, const cJSON *run, const cJSON *broken) {
+    fputs("<nav aria-label=\"Contents\"><div>\n", out);
+    write_contents_line(out, "broken", "Broken", (unsigned)cJSON_GetArraySize(broken));
+    write_contents_line(out, "failed", "Failed",
+                        count_class(run, "fail") + count_class(run, "error"));
+    write_contents_line(out, "expected", "Expected", count_class(run, "expected"));
+    write_contents_line(out, "untested", "Not&nbsp;tested", count_class(run, "untested"));
+    write_contents_line(out, "scenarios", "Scenarios", count_class(run, NULL));
+    write_contents_line(
+        out, "requirements", "Requirements",
+        (unsigned)cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(run, "requirements")));
+    fputs("</div><form hidden><input id=\"q\" type=\"search\" placeholder=\"name, id or word\" "
+          "aria-label=\"Filter\" title=\"/\"><select id=\"s\" aria-label=\"Status\">"
+          "<option value=\"\">any status<option value=\"fail error\">failed<option "
+          "value=\"expected\">expected<option value=\"untested\">not tested<option "
+          "value=\"pass\">passed</select><output for=\"q s\"></output></form></nav>\n",
+          out);
+}
+
+/* ---- What is broken -------------------------------------------------------------------------- */
+
+/* {ID: how many scenarios broke it}, the most first; "" for those that have none. cJSON_Delete it.
+ */
+static cJSON *count_broken(const cJSON *run) {
+    const cJSON *scenario;
+    cJSON *counts = cJSON_CreateObject();
+    cJSON *sorted = cJSON_CreateObject();
+    cJSON_ArrayForEach(scenario, scenarios_of(run)) {
+        const char *id = format_text(scenario, "requirement");
+        cJSON *count = cJSON_GetObjectItemCaseSensitive(counts, id);
+        if (!is_bad(scenario))
+            continue;
+        if (count == NULL)
+            cJSON_AddNumberToObject(counts, id, 1);
+        else
+            cJSON_SetNumberValue(count, count->valuedouble + 1);
+    }
+    while (counts->child != NULL) {
+        cJSON *most = counts->child;
+        for (cJSON *other = most->next; other != NULL; other = other->next)
+            if (other->valuedouble > most->valuedouble)
+                most = other;
+        cJSON_AddNumberToObject(sorted, most->string, most->valuedouble);
+        cJSON_Delete(cJSON_DetachItemViaPointer(counts, most));
+    }
+    cJSON_Delete(counts);
+    return sorted;
+}
+
+static void write_broken(FILE *out, const cJSON *run, const cJSON *broken) {
+    const cJSON *sentences = cJSON_GetObjectItemCaseSensitive(run, "requirements");
+    const cJSON *count;
+    fputs(
+        "<section id=\"broken\"><h2>Broken requirements</h2>\n<p class=\"dim\">A scenario ends at "
+        "the first thing that is wrong, so what breaks most scenarios hides most of the rest."
+        "</p>\n<table class=\"broken\">\n",
+        out);
+    cJSON_ArrayForEach(count, broken) {
+        bool is_named = *count->string != '\0';
+        format_write_anchor(out, "<tr><td><a href=\"#failed-", count->string, "\">");
+        format_write_anchor(out, is_named ? "" : "no requirement", count->string, "</a><td>");
+        format_write_prose(out, is_named ? format_text(sentences, count->string)
+                                         : "The harness or a scenario is at fault.");
+        fprintf(out, "<td class=\"n\">%d scenario%s\n", count->valueint,
+                plural((unsigned)count->valueint));
+    }
+    fputs("</table></section>\n", out);
+}
+
+static void write_failed(FILE *out, const cJSON *run, const cJSON *broken) {
+    const cJSON *count;
+    const cJSON *scenario;
+    int open = 0;
+    fputs("<section id=\"failed\"><h2>Failed scenarios</h2>\n", out);
+    cJSON_ArrayForEach(count, broken) {
+        bool is_first = true;
+        format_write_anchor(out, "<div class=\"group\" id=\"failed-", count->string, "\"><h3>");
+        format_write_anchor(out, *count->string != '\0' ? "" : "no requirement", count->string, "");
+        fprintf(out, " <small>%d scenario%s</small></h3>\n", count->valueint,
+                plural((unsigned)count->valueint));
+        cJSON_ArrayForEach(scenario, scenarios_of(run)) {
+            if (!is_bad(scenario) || !is_of(scenario, "requirement", count->string))
+                continue;
+            format_write_scenario(scenario, is_first && open < OPEN_MAX, out);
+            open += is_first;
+            is_first = false;
+        }
+        fputs("</div>\n", out);
+    }
+    fputs("</section>\n", out);
+}
+
+static void write_class(FILE *out, const cJSON *run, const char *class, const char *name) {
+    const cJSON *scenario;
+    fprintf(out, "<section id=\"%s\" class=\"group\"><h2>%s</h2>\n", class, name);
+    cJSON_ArrayForEach(scenario, scenarios_of(run)) {
+        if (is_class(scenario, class))
+            format_write_scenario(scenario, false, out);
+    }
+    fputs("</section>\n", out);
+}
+
+/* ---- Families -------------------------------------------------------------------------------- */
+
+/* Whether no scenario before it is of its family. */
+static bool begins_family(const cJSON *run, const cJSON *scenario) {
+    const cJSON *earlier;
+    cJSON_ArrayForEach(earlier, scenarios_of(run)) {
+        if (earlier == scenario)
+            return true;
+        if (is_of(earlier, "family", format_text(scenario, "family")))
+            return false;
+    }
+    return true;
+}
+
+/* What stands further up in full. */
+static void write_pointer(FILE *out, const cJSON *scenario) {
+    const char *name = format_text(scenario, "name");
+    fprintf(out, "<p class=\"scenario\" data-status=\"%s\"><span class=\"mark %s\">%s %s</span> ",
+            format_status_class(scenario), format_status_class(scenario),
+            format_status_mark(scenario), format_text(scenario, "status"));
+    format_write_anchor(out, "<a href=\"#", name, "\">");
+    format_write_content(out, name, strlen(name));
+    fputs("</a> <span class=\"title\">", out);
+    format_write_prose(out, format_text(scenario, "title"));
+    fputs("</span></p>\n", out);
+}
+
+static void write_family(FILE *out, const cJSON *run, const char *family) {
+    const cJSON *scenario;
+    unsigned counts[4];
+    count_family(run, family, counts);
+    format_write_anchor(out, "<details class=\"group\" id=\"family-", family, "\"><summary><b>");
+    format_write_anchor(out, "", family, "</b>");
+    fprintf(out, " <span class=\"n\">%u of %u</span> ", counts[2], counts[3]);
+    counts[3] = 0;
+    write_bar(out, counts);
+    fputs("</summary>\n", out);
+    cJSON_ArrayForEach(scenario, scenarios_of(run)) {
+        if (!is_of(scenario, "family", family))
+            continue;
+        if (is_class(scenario, "pass"))
+            format_write_scenario(scenario, false, out);
+        else
+            write_pointer(out, scenario);
+    }
+    fputs("</details>\n", out);
 }
 
 static void write_families(FILE *out, const cJSON *run) {
     const cJSON *scenario;
-    const char *last = "";
-    fputs("<h2>Families</h2>\n<table>\n", out);
+    fputs("<section id=\"scenarios\"><h2>Scenarios</h2>\n", out);
     cJSON_ArrayForEach(scenario, scenarios_of(run)) {
-        const char *family = format_text(scenario, "family");
-        if (strcmp(family, last) == 0)
-            continue;
-        last = family;
-        unsigned all = count_family(run, family, "");
-        unsigned passed = count_family(run, family, "pass");
-        unsigned odd = count_family(run, family, "odd");
-        write_text(out, "<tr><td>", family, "");
-        fprintf(out,
-                "<td class=\"n\">%u/%u<td><span class=\"bar\"><i style=\"flex:%u\"></i>"
-                "<b style=\"flex:%u\"></b><u style=\"flex:%u\"></u></span></tr>\n",
-                passed, all, passed, all - passed - odd, odd);
+        if (begins_family(run, scenario))
+            write_family(out, run, format_text(scenario, "family"));
     }
-    fputs("</table>\n", out);
+    fputs("</section>\n", out);
 }
 
-/* ---- Scenarios ---- */
-
-static void write_row(FILE *out, const char *name, const char *text, bool is_code) {
-    if (*text == '\0')
-        return;
-    fprintf(out, "<dt>%s<dd>", name);
-    write_text(out, is_code ? "<code>" : "", text, is_code ? "</code>\n" : "\n");
-}
-
-/* What differs stands out. */
-static void write_marked(FILE *out, const cJSON *scenario, const char *name) {
-    const char *text = format_text(scenario, name);
-    size_t from;
-    size_t len;
-    if (!json_find(text, format_text(scenario, "pointer"), &from, &len)) {
-        write_row(out, name, text, true);
-        return;
-    }
-    fprintf(out, "<dt>%s<dd><code>", name);
-    format_write_escaped_part(out, text, from);
-    fputs("<mark>", out);
-    format_write_escaped_part(out, text + from, len);
-    write_text(out, "</mark>", text + from + len, "</code>\n");
-}
-
-static void write_requirements_of(FILE *out, const cJSON *scenario) {
-    const cJSON *id;
-    fputs("<dt>requirements<dd>", out);
-    cJSON_ArrayForEach(id, cJSON_GetObjectItemCaseSensitive(scenario, "requirements")) {
-        fprintf(out, "<a href=\"#%s\">%s</a> ", id->valuestring, id->valuestring);
-    }
-    fputc('\n', out);
-}
-
-static void write_transcript(FILE *out, const cJSON *scenario) {
-    const cJSON *transcript = cJSON_GetObjectItemCaseSensitive(scenario, "transcript");
-    const cJSON *line;
-    if (cJSON_GetArraySize(transcript) == 0)
-        return;
-    fputs("<div class=\"drawing\">", out);
-    format_write_sequence(transcript, format_text(scenario, "tested"), out);
-    fputs("</div>\n<pre>", out);
-    cJSON_ArrayForEach(line, transcript) {
-        write_text(out, "", line->valuestring, "\n");
-    }
-    fputs("</pre>\n", out);
-}
-
-static void write_scenario(FILE *out, const cJSON *scenario) {
-    const char *status = format_text(scenario, "status");
-    const char *kind = class_of(status);
-    bool is_bad = strcmp(kind, "fail") == 0 || strcmp(kind, "error") == 0;
-    write_text(out, "<details id=\"", format_text(scenario, "name"), "\" ");
-    fprintf(out, "data-status=\"%s\" %sdata-words=\"", kind, is_bad ? "open " : "");
-    write_text(out, "", format_text(scenario, "name"), " ");
-    write_text(out, "", format_text(scenario, "requirement"), "\">\n");
-    fprintf(out, "<summary><span class=\"mark %s\">%s</span>", kind, status);
-    write_text(out, "<span class=\"name\">", format_text(scenario, "name"), "</span>");
-    write_text(out, "<span class=\"title dim\">", format_text(scenario, "title"), "</span>");
-    fprintf(out, "<span class=\"dim wide\">%.1f ms</span></summary>\n<div class=\"body\"><dl>\n",
-            format_number(scenario, "ms"));
-    write_row(out, "broken", format_text(scenario, "sentence"), false);
-    write_row(out, "problem", format_text(scenario, "message"), false);
-    write_row(out, "expected for", format_text(scenario, "reason"), false);
-    write_marked(out, scenario, "expected");
-    write_marked(out, scenario, "received");
-    write_row(out, "step", format_text(scenario, "step"), true);
-    write_row(out, "why", format_text(scenario, "why"), false);
-    write_requirements_of(out, scenario);
-    write_row(out, "replay", format_text(scenario, "replay"), true);
-    fputs("</dl>\n", out);
-    write_transcript(out, scenario);
-    if (*format_text(scenario, "server_log") != '\0')
-        fprintf(out, "<p class=\"dim\">The %s printed</p>", format_text(scenario, "tested"));
-    if (*format_text(scenario, "server_log") != '\0')
-        write_text(out, "<pre>", format_text(scenario, "server_log"), "</pre>\n");
-    fputs("</div></details>\n", out);
-}
-
-static void write_scenarios(FILE *out, const cJSON *run) {
-    const cJSON *scenario;
-    fputs("<h2>Scenarios</h2>\n<div class=\"filter\"><input id=\"q\" type=\"search\" "
-          "placeholder=\"name\" aria-label=\"filter by name\"><select id=\"s\" "
-          "aria-label=\"filter by status\"><option value=\"\">all<option>pass<option>fail"
-          "<option>error<option value=\"odd\">not tested</select></div>\n<div id=\"scenarios\">\n",
-          out);
-    for (int green = 0; green <= 1; green++) { /* what failed comes first */
-        cJSON_ArrayForEach(scenario, scenarios_of(run)) {
-            bool is_green = strcmp(format_text(scenario, "status"), "pass") == 0;
-            if (is_green == (green == 1))
-                write_scenario(out, scenario);
-        }
-    }
-    fputs("</div>\n", out);
-}
-
-/* ---- Requirements ---- */
+/* ---- Requirements ---------------------------------------------------------------------------- */
 
 static bool cites(const cJSON *scenario, const char *requirement) {
     const cJSON *id;
@@ -235,41 +311,120 @@ static bool cites(const cJSON *scenario, const char *requirement) {
         if (strcmp(id->valuestring, requirement) == 0)
             return true;
     }
-    return strcmp(format_text(scenario, "requirement"), requirement) == 0;
+    return false;
 }
 
-static void write_requirement(FILE *out, const cJSON *run, const cJSON *sentence) {
+/* What one scenario says of a requirement. */
+enum says { SAYS_NOTHING, SAYS_UNKNOWN, SAYS_SHOWN, SAYS_EXPECTED, SAYS_BROKEN, SAYS_LEN };
+
+static enum says judge(const cJSON *scenario, const char *requirement) {
+    if (is_of(scenario, "requirement", requirement))
+        return is_class(scenario, "expected") ? SAYS_EXPECTED : SAYS_BROKEN;
+    if (!cites(scenario, requirement))
+        return SAYS_NOTHING;
+    return is_class(scenario, "pass") ? SAYS_SHOWN : SAYS_UNKNOWN;
+}
+
+static const struct {
+    const char *name; /* of the requirements of which this is the strongest that is said */
+    const char *note;
+    const char *class;
+    const char *mark;
+} SAYINGS[SAYS_LEN] = {
+    {"Not looked at", "no scenario of this run is about them", "none", "–"},
+    {"Not shown", "scenarios about them ended too early, or were not run", "none", "–"},
+    {"Shown", "", "pass", "✓"},
+    {"Broken as expected", "", "odd", "~"},
+    {"Broken", "", "fail", "✗"},
+};
+
+static enum says judge_all(const cJSON *run, const char *requirement) {
     const cJSON *scenario;
-    fprintf(out, "<tr id=\"%s\"><td><code>%s</code>", sentence->string, sentence->string);
-    write_text(out, "<td>", sentence->valuestring, "<td>");
+    enum says strongest = SAYS_NOTHING;
     cJSON_ArrayForEach(scenario, scenarios_of(run)) {
-        if (!cites(scenario, sentence->string))
-            continue;
-        fprintf(out, "<a class=\"%s\" ", class_of(format_text(scenario, "status")));
-        write_text(out, "href=\"#", format_text(scenario, "name"), "\">");
-        write_text(out, "", format_text(scenario, "name"), "</a><br>");
+        enum says says = judge(scenario, requirement);
+        strongest = says > strongest ? says : strongest;
     }
-    fputs("</tr>\n", out);
+    return strongest;
+}
+
+/* The scenarios that say this of it; repetitions say nothing new unless they break it. */
+static void write_witnesses(FILE *out, const cJSON *run, const char *requirement, enum says says) {
+    const cJSON *scenario;
+    cJSON_ArrayForEach(scenario, scenarios_of(run)) {
+        const char *name = format_text(scenario, "name");
+        bool is_news = says >= SAYS_EXPECTED || format_number(scenario, "round") == 0;
+        if (judge(scenario, requirement) != says || !is_news)
+            continue;
+        fprintf(out, "<span class=\"%s\">%s ", SAYINGS[says].class, SAYINGS[says].mark);
+        format_write_anchor(out, "<a href=\"#", name, "\">");
+        format_write_content(out, name, strlen(name));
+        fputs("</a></span> ", out);
+    }
+}
+
+static void write_requirement(FILE *out, const cJSON *run, const cJSON *sentence, enum says says) {
+    fprintf(out, "<tr id=\"%s\" data-status=\"\"><td class=\"%s\">%s <b>%s</b><td>",
+            sentence->string, SAYINGS[says].class, SAYINGS[says].mark, sentence->string);
+    format_write_prose(out, sentence->valuestring);
+    fputs("<td>", out);
+    for (int strength = SAYS_LEN - 1; strength > SAYS_NOTHING; strength--)
+        write_witnesses(out, run, sentence->string, (enum says)strength);
+    fputc('\n', out);
+}
+
+static void write_saying(FILE *out, const cJSON *run, const cJSON *sentences, enum says says) {
+    const cJSON *sentence;
+    unsigned count = 0;
+    cJSON_ArrayForEach(sentence, sentences) {
+        count += judge_all(run, sentence->string) == says;
+    }
+    if (count == 0)
+        return;
+    fprintf(out,
+            "<details class=\"group\"%s><summary><b class=\"%s\">%s %s</b> <span class=\"n\">%u"
+            "</span> <span class=\"dim\">%s</span></summary>\n<table class=\"matrix\"><tbody>\n",
+            says >= SAYS_EXPECTED ? " open" : "", SAYINGS[says].class, SAYINGS[says].mark,
+            SAYINGS[says].name, count, SAYINGS[says].note);
+    cJSON_ArrayForEach(sentence, sentences) {
+        if (judge_all(run, sentence->string) == says)
+            write_requirement(out, run, sentence, says);
+    }
+    fputs("</table></details>\n", out);
 }
 
 static void write_matrix(FILE *out, const cJSON *run) {
-    const cJSON *sentence;
-    fputs("<h2>Requirements</h2>\n<table>\n", out);
-    cJSON_ArrayForEach(sentence, cJSON_GetObjectItemCaseSensitive(run, "requirements")) {
-        write_requirement(out, run, sentence);
-    }
-    fputs("</table>\n", out);
+    const cJSON *sentences = cJSON_GetObjectItemCaseSensitive(run, "requirements");
+    fputs("<section id=\"requirements\"><h2>Requirements</h2>\n<p class=\"dim\">What this run says "
+          "of each. A scenario <span class=\"fail\">✗ broke</span> it, <span class=\"pass\">✓ shows"
+          "</span> it, <span class=\"odd\">~ broke it as expected</span>, or – would show it, but "
+          "ended before or was not run.</p>\n",
+          out);
+    for (int says = SAYS_LEN - 1; says >= 0; says--)
+        write_saying(out, run, sentences, (enum says)says);
+    fputs("</section>\n", out);
 }
 
 void format_write_html(const cJSON *run, FILE *out) {
-    fprintf(out,
-            "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" "
-            "content=\"width=device-width,initial-scale=1\"><title>Athena Sync conformance</title>"
-            "<style>%s</style>\n",
-            STYLE);
-    write_summary(out, run);
+    cJSON *broken = count_broken(run);
+    fputs(HEAD, out);
+    format_write_content(out, format_text(run, "verdict"), strlen(format_text(run, "verdict")));
+    fprintf(out, " – Athena Sync conformance</title>\n<style>%s</style></head>\n<body>\n",
+            format_html_style);
+    fputs(ARROWS, out);
+    write_header(out, run);
+    write_contents(out, run, broken);
+    fputs("<main>\n", out);
+    if (broken->child != NULL) {
+        write_broken(out, run, broken);
+        write_failed(out, run, broken);
+    }
+    if (count_class(run, "expected") > 0)
+        write_class(out, run, "expected", "Failed as expected");
+    if (count_class(run, "untested") > 0)
+        write_class(out, run, "untested", "Not tested");
     write_families(out, run);
-    write_scenarios(out, run);
     write_matrix(out, run);
-    fprintf(out, "<script>%s</script>\n", SCRIPT);
+    fprintf(out, "</main>\n<script>%s</script></body></html>\n", format_html_script);
+    cJSON_Delete(broken);
 }
