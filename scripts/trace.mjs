@@ -202,13 +202,25 @@ function printTable({ requirements }) {
   }
 }
 
-const STYLE = ':root{color-scheme:light dark}body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:80rem;padding:0 1rem;background:Canvas;color:CanvasText}' +
-  'section{display:grid;grid-template-columns:minmax(0,1fr) minmax(0,1fr);gap:0 2rem;padding:.8rem 0;border-top:1px solid #8886}' +
-  'section[hidden]{display:none}h2{font-size:1rem;margin:0}p{margin:0 0 .3rem}dl{display:grid;grid-template-columns:5rem minmax(0,1fr);align-content:start;gap:.1rem .75rem;margin:0}' +
-  'dt{opacity:.7}dd{margin:0;overflow-wrap:anywhere}code{font:13px/1.5 ui-monospace,monospace}.hole{color:#d33}i{opacity:.7}' +
-  'input{font:inherit;color:inherit;background:Canvas;border:1px solid #8888;border-radius:6px;padding:.35rem .6rem;margin:1rem 0;width:min(30rem,100%);box-sizing:border-box}' +
-  '@media(max-width:50rem){section{grid-template-columns:minmax(0,1fr)}dl{margin-top:.5rem}}'
-const SCRIPT = "q.oninput=()=>{for(const s of document.querySelectorAll('section'))s.hidden=!s.textContent.toLowerCase().includes(q.value.toLowerCase())}"
+// The page looks like the report of a run.
+const STYLE = `${read('conformance/page.css')}
+section { display: grid; grid-template-columns: minmax(0, 1fr) minmax(0, 1fr); gap: 0 2rem; padding: .8rem 0; border-bottom: 1px solid var(--line) }
+section[hidden] { display: none }
+section h2 { font-size: 1rem; margin: 0 }
+section p { margin: 0 }
+section dl { align-content: start; gap: .1rem .75rem; margin: 0 }
+section i { font-style: normal; color: var(--dim) }
+@media (max-width: 46rem) { section { grid-template-columns: minmax(0, 1fr) } }
+`
+const SCRIPT = `const q = document.getElementById('q')
+const sections = [...document.querySelectorAll('section')].map((section) => [section, section.textContent.toLowerCase()])
+q.form.hidden = false
+q.form.onsubmit = (event) => event.preventDefault()
+q.oninput = () => {
+  const wanted = q.value.trim().toLowerCase()
+  for (const [section, words] of sections) section.hidden = !words.includes(wanted)
+  document.querySelector('output').textContent = wanted && sections.filter(([{ hidden }]) => !hidden).length + ' of ' + sections.length
+}`
 const REPORTS = '<p>The last run: <a href="servers.html">scenarios for servers</a>, <a href="clients.html">for clients</a>.</p>'
 const escape = (text) => text.replaceAll('&', '&amp;').replaceAll('<', '&lt;')
 const prose = (text) => escape(text).replace(/`([^`]+)`/g, '<code>$1</code>')
@@ -226,11 +238,13 @@ function evidence(requirement, isLinked) {
 
 function page(result, isLinked) {
   const sections = result.requirements.map((requirement) =>
-    `<section id="${requirement.id}"><div><h2>${requirement.id}</h2><p>${prose(requirement.sentence)}</p></div><dl>${evidence(requirement, isLinked)}</dl></section>`)
-  return '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">' +
-    `<title>Athena Sync: requirements</title><style>${STYLE}</style><h1>Requirements, and what shows them</h1><p>${summary(result)}.</p>${isLinked ? REPORTS : ''}` +
-    result.holes.map((hole) => `<p class="hole">${escape(hole)}</p>`).join('') +
-    `<input id="q" type="search" placeholder="an id, a word, a scenario, a file" aria-label="Filter">${sections.join('\n')}<script>${SCRIPT}</script></html>\n`
+    `<section class="linked" id="${requirement.id}"><div><h2>${requirement.id}</h2><p>${prose(requirement.sentence)}</p></div><dl>${evidence(requirement, isLinked)}</dl></section>`)
+  return '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">' +
+    `<title>Requirements – Athena Sync</title>\n<style>${STYLE}</style></head>\n<body><header><p class="dim">Athena Sync Protocol</p>\n` +
+    `<h1>Requirements, and what shows them</h1>\n<p>${summary(result)}.</p>${isLinked ? REPORTS : ''}` +
+    result.holes.map((hole) => `<p class="fail">${escape(hole)}</p>`).join('') +
+    '</header>\n<nav aria-label="Filter"><form hidden><input id="q" type="search" placeholder="id, word, scenario or file" aria-label="Filter"><output for="q"></output></form></nav>\n' +
+    `<main>${sections.join('\n')}</main>\n<script>${SCRIPT}</script></body></html>\n`
 }
 
 function main() {
