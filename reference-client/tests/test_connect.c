@@ -62,6 +62,7 @@ static int slow_lookup[2] = {-1, -1}; /* a pipe whose writing end the test close
 static atomic_uint lookups;
 
 /* In place of the C library's: what a resolver says of some names, without a network. */
+/* NOLINTBEGIN(readability-inconsistent-declaration-parameter-name) */
 __attribute__((visibility("default"))) int getaddrinfo(const char *node, const char *service,
                                                        const struct addrinfo *hints,
                                                        struct addrinfo **found) {
@@ -74,6 +75,7 @@ __attribute__((visibility("default"))) int getaddrinfo(const char *node, const c
         return EAI_NONAME;
     return ((__typeof__(&getaddrinfo))dlsym(RTLD_NEXT, "getaddrinfo"))(node, service, hints, found);
 }
+/* NOLINTEND(readability-inconsistent-declaration-parameter-name) */
 
 static void keep_reason(void *ctx, const struct athena_sync_event *event) {
     struct athena_error *reason = ctx;
