@@ -122,10 +122,10 @@ static const struct row ROWS[] = {
 enum { ROWS_LEN = sizeof ROWS / sizeof *ROWS };
 
 static int role_bit(const char *role) {
-    int bit = SERVER;
-    for (size_t i = 0; strcmp(ROLES[i], role) != 0; i++)
-        bit <<= 1;
-    return bit;
+    size_t i = 0;
+    while (i + 1 < sizeof ROLES / sizeof *ROLES && strcmp(ROLES[i], role) != 0)
+        i++;
+    return 1 << i;
 }
 
 /* ---- Help ------------------------------------------------------------------------------------ */
@@ -281,12 +281,13 @@ static enum options_result read_value(struct options *options, const struct row 
                                       const char *text) {
     void *at = (char *)options + row->offset;
     double number = 0;
+    if (text == NULL) {
+        *(bool *)at = true; /* a FLAG: the others have a value */
+        return OPTIONS_RUN;
+    }
     switch (row->kind) {
     case TEXT:
         *(const char **)at = text;
-        return OPTIONS_RUN;
-    case FLAG:
-        *(bool *)at = true;
         return OPTIONS_RUN;
     case COUNT:
         if (!read_number(text, 1, row->most, &number) || number != (int)number)
