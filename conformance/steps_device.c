@@ -5,6 +5,7 @@
 #include "conformance/duty.h"
 #include "conformance/match.h"
 #include "conformance/memory.h"
+#include "conformance/message.h"
 #include "conformance/process.h"
 #include "conformance/run.h"
 
@@ -384,40 +385,50 @@ static void forget_changes(struct driver *device) {
     }
 }
 
-/* The changes told since, as {id: data}. */
+static void add_held(cJSON *held, const char *id, const char *data) {
+    cJSON *change = cJSON_CreateObject();
+    cJSON_AddStringToObject(change, "id", id);
+    cJSON_AddStringToObject(change, "data", data);
+    cJSON_AddItemToArray(held, change);
+}
+
+/* The changes told since, each once, with what was told last. */
 static cJSON *told_changes(const struct driver *device) {
     const cJSON *event;
+    const cJSON *data;
     cJSON *told = cJSON_CreateObject();
+    cJSON *held = cJSON_CreateArray();
     cJSON_ArrayForEach(event, device->events) {
         const char *name = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(event, "event"));
         const char *id = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(event, "id"));
-        const cJSON *data = cJSON_GetObjectItemCaseSensitive(event, "data");
         if (name == NULL || strcmp(name, "change") != 0 || id == NULL)
             continue;
         cJSON_DeleteItemFromObjectCaseSensitive(told, id);
-        cJSON_AddItemToObject(told, id, cJSON_Duplicate(data, true));
+        cJSON_AddStringToObject(told, id, message_text(event, "data"));
     }
-    return told;
+    cJSON_ArrayForEach(data, told) add_held(held, data->string, data->valuestring);
+    cJSON_Delete(told);
+    return held;
 }
 
 static cJSON *expected_plains(struct run *run, const struct frame *frame, const cJSON *document) {
     char *error = NULL;
     const cJSON *change;
     cJSON *changes = value_flatten_changes(step_member(frame, "changes"), &error);
-    cJSON *plains = cJSON_CreateObject();
+    cJSON *plains = cJSON_CreateArray();
     if (changes == NULL)
         run_broken(run, "changes: %s", error);
     cJSON_ArrayForEach(change, changes) {
         const char *id = cJSON_GetObjectItem(change, "id")->valuestring;
         const char *plain =
             lab_find_plain(run->lab, cJSON_GetObjectItem(document, "id")->valuestring, id);
-        cJSON_AddStringToObject(plains, id, plain != NULL ? plain : "?");
+        add_held(plains, id, plain != NULL ? plain : "?");
     }
     free(error);
     cJSON_Delete(changes);
-    cJSON *exact = cJSON_CreateObject();
-    cJSON_AddItemToObject(exact, "$exact", plains);
-    return exact;
+    cJSON *set = cJSON_CreateObject();
+    cJSON_AddItemToObject(set, "$set", plains);
+    return set;
 }
 
 /* {"holds": "phone", "changes": [...], "of": "doc"}: it replays exactly these, with their
