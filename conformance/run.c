@@ -456,6 +456,17 @@ static bool wait_and_move(struct run *run) {
     return is_in_time(run);
 }
 
+/* What the server printed is for people who need not know everything. */
+static void search_log(struct run *run) {
+    const char *requirement = NULL;
+    char *log = target_log(run->target);
+    const char *leak = confidence_find(&run->confidence, log, &requirement);
+    if (leak != NULL)
+        run_fail(run, requirement, "the server wrote to its log what must never be there: %s",
+                 leak);
+    free(log);
+}
+
 /* What clients left behind: nobody else may read secrets in it. */
 static void search_remains(struct run *run) {
     const char *leak = run->lab != NULL ? lab_find_leak(run->lab) : NULL;
@@ -495,6 +506,8 @@ static void play(struct run *run) {
     if (progress == STEP_DONE && !find_fault(run) && !find_contradiction(run))
         check_substance(run);
     search_remains(run);
+    if (run->target != NULL)
+        search_log(run);
 }
 
 static void add_evidence(struct run *run) {
@@ -523,6 +536,7 @@ static void run_fini(struct run *run) {
     cJSON_Delete(run->scope.variables);
     lab_free(run->lab);
     history_free(run->history);
+    confidence_fini(&run->confidence);
     transcript_fini(&run->transcript);
     free(run->waits_for);
 }

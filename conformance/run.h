@@ -11,6 +11,7 @@
 #ifndef CONFORM_RUN_H
 #define CONFORM_RUN_H
 
+#include "conformance/confidence.h"
 #include "conformance/connection.h"
 #include "conformance/history.h"
 #include "conformance/lab.h"
@@ -74,6 +75,7 @@ struct run {
     struct scope scope;
     struct transcript transcript;
     struct history *history; /* NULL when clients are under test */
+    struct confidence confidence;
     struct connection *connections[RUN_CONNECTIONS_MAX];
     size_t connections_len;
     struct task task;

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define BEARER "Bearer "
+
 enum { HTTP_SWITCHING = 101, HTTP_UNAUTHORIZED = 401, NORMAL_CLOSURE = 1000 };
 
 /* ---- connect --------------------------------------------------------------------------------- */
@@ -17,6 +19,9 @@ static char *join_headers(struct run *run, const struct frame *frame) {
     char *all = memory_copy_text(common != NULL ? common : "");
     const cJSON *header;
     cJSON_ArrayForEach(header, step_member(frame, "headers")) {
+        const char *token = strstr(header->valuestring, BEARER);
+        if (token != NULL)
+            confidence_add_token(&run->confidence, token + strlen(BEARER));
         char *longer = memory_format("%s%s\r\n", all, header->valuestring);
         free(all);
         all = longer;
@@ -45,6 +50,7 @@ static enum progress start_connecting(struct run *run, struct frame *frame) {
     if (connection == NULL)
         return run_fail(run, NULL, "connecting failed: %s", strerror(errno));
     connection->watch.history = run->history;
+    connection->watch.confidence = &run->confidence;
     connection->watch.number = history_connect(run->history, connection->name);
     connection->portion = (size_t)step_number(frame, "portion", 0);
     if (step_flag(frame, "ignores_pings"))

@@ -51,6 +51,8 @@ static enum progress start_server(struct run *run, const struct frame *frame) {
             target_set(run->target, (enum target_setting)i, (uint64_t)value->valuedouble);
     }
     const char *token = step_text(frame, "token");
+    if (token != NULL)
+        confidence_add_token(&run->confidence, token);
     if (token != NULL && !target_demand(run->target, token, &error)) {
         run_broken(run, "%s", error);
         free(error);

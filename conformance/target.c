@@ -489,14 +489,17 @@ bool target_restore(struct target *target, const char *name, char **error) {
     return ok;
 }
 
-char *target_log_tail(const struct target *target) {
+char *target_log(const struct target *target) {
     char *error = NULL;
     char *path = path_in(target, "server.log", "");
     char *text = target->folder != NULL ? file_read(path, &error) : NULL;
     free(path);
     free(error);
-    if (text == NULL)
-        return memory_copy_text("");
+    return text != NULL ? text : memory_copy_text("");
+}
+
+char *target_log_tail(const struct target *target) {
+    char *text = target_log(target);
     size_t len = strlen(text);
     char *tail = printable_copy(text + (len > LOG_TAIL_BYTES ? len - LOG_TAIL_BYTES : 0));
     free(text);

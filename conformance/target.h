@@ -88,5 +88,7 @@ char *target_describe_death(struct target *target);
 char *target_await_death(struct target *target, int64_t deadline_us);
 /* The last lines the server printed; free() it. */
 char *target_log_tail(const struct target *target);
+/* All that it printed; free() it. */
+char *target_log(const struct target *target);
 
 #endif

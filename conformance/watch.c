@@ -66,6 +66,8 @@ static cJSON *note_known(const struct watch *watch, const cJSON *push) {
 
 void watch_sent(struct watch *watch, const cJSON *message) {
     setup(watch);
+    if (watch->confidence != NULL)
+        confidence_add(watch->confidence, message);
     unsigned moment = watch->history != NULL ? history_asked(watch->history, message) : 0;
     if (!cJSON_IsNumber(cJSON_GetObjectItemCaseSensitive(message, "req")))
         return;
@@ -202,6 +204,8 @@ const char *watch_received(struct watch *watch, const cJSON *message, size_t byt
     if (message_is(message, "welcome")) {
         const cJSON *limits = cJSON_GetObjectItemCaseSensitive(message, "limits");
         bool again = watch->welcomed;
+        if (watch->confidence != NULL)
+            confidence_add(watch->confidence, message);
         watch->welcomed = true;
         watch->message_max =
             cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(limits, "message"));

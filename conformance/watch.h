@@ -5,6 +5,7 @@
 #ifndef CONFORM_WATCH_H
 #define CONFORM_WATCH_H
 
+#include "conformance/confidence.h"
 #include "conformance/history.h"
 
 #include <cjson/cJSON.h>
@@ -13,8 +14,9 @@
 
 /* Zero-initialise, end with watch_fini. */
 struct watch {
-    struct history *history; /* of the run; NULL: none is kept */
-    unsigned number;         /* of this connection in it */
+    struct history *history;       /* of the run; NULL: none is kept */
+    unsigned number;               /* of this connection in it */
+    struct confidence *confidence; /* likewise */
     bool blind; /* something was sent that was not read here: replies cannot be matched */
     bool welcomed;
     double message_max; /* bytes, from welcome */
