@@ -164,7 +164,7 @@ conformance: all ## run the conformance suite against the reference server and c
 	$(TEST_ENV) $(BUILD)/athena-conform client --driver '$(CLIENT_COMMAND)' $(CONFORM_ARGS)
 
 report-page: all ## look at the suite's HTML report in Chromium: wide, narrow, light, dark
-	$(TEST_ENV) scripts/browse-report
+	$(TEST_ENV) node scripts/browse-report.mjs
 
 asan: ## check and conformance under AddressSanitizer and UBSan
 	$(MAKE) SAN=1 check conformance
