@@ -436,7 +436,7 @@ static bool wait_and_move(struct run *run) {
     if (run->wakes_us != 0 && run->wakes_us < wakes_us)
         wakes_us = run->wakes_us;
     if (looks_again && clock_left_ms(wakes_us) > PORTION_MS)
-        wakes_us = clock_now_us() + PORTION_MS * 1000;
+        wakes_us = clock_now_us() + (int64_t)PORTION_MS * 1000;
     run->wakes_us = 0;
     run->awaits_end = false;
     int ready = poll(fds, all, clock_left_ms(wakes_us));

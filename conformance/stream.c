@@ -320,12 +320,14 @@ int stream_fd(const struct stream *stream) {
 
 static void put_address(const struct sockaddr_storage *address, __be32 bytes[static 4],
                         __be16 *port) {
-    const struct sockaddr_in *v4 = (const void *)address;
-    const struct sockaddr_in6 *v6 = (const void *)address;
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+    memcpy(&v4, address, sizeof v4);
+    memcpy(&v6, address, sizeof v6);
     bool is_v6 = address->ss_family == AF_INET6;
-    memcpy(bytes, is_v6 ? (const void *)&v6->sin6_addr : (const void *)&v4->sin_addr,
-           is_v6 ? sizeof v6->sin6_addr : sizeof v4->sin_addr);
-    *port = is_v6 ? v6->sin6_port : v4->sin_port;
+    memcpy(bytes, is_v6 ? (const void *)&v6.sin6_addr : (const void *)&v4.sin_addr,
+           is_v6 ? sizeof v6.sin6_addr : sizeof v4.sin_addr);
+    *port = is_v6 ? v6.sin6_port : v4.sin_port;
 }
 
 /* Bytes that wait to be read at the other end of a TCP connection; 0 when that end is not of this

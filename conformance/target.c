@@ -324,12 +324,13 @@ int target_fd(const struct target *target) {
 static bool is_in_group(const char *entry, pid_t group) {
     char *ignored = NULL;
     char *path = memory_format("/proc/%s/stat", entry);
-    char *stat = file_read(path, &ignored);
-    const char *name_end =
-        stat != NULL ? strrchr(stat, ')') : NULL; /* the name may hold anything */
-    int found = 0;
-    bool is_member =
-        name_end != NULL && sscanf(name_end, ") %*c %*d %d", &found) == 1 && found == group;
+    char *stat = file_read(path, &ignored); /* "1 (name) S parent group ..." */
+    char *at = stat != NULL ? strrchr(stat, ')') : NULL; /* the name may hold anything */
+    bool is_member = false;
+    if (at != NULL && strlen(at) > sizeof ") S ") {
+        strtol(at + sizeof ") S", &at, 10);
+        is_member = strtol(at, NULL, 10) == group;
+    }
     free(ignored);
     free(path);
     free(stat);

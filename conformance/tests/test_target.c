@@ -143,7 +143,7 @@ static void start(struct fixture *fixture) {
 }
 
 START_TEST(weighs_all_of_its_processes) {
-    static const uint64_t mib = 1024 * 1024;
+    static const uint64_t mib = UINT64_C(1024) * 1024;
     struct fixture light;
     struct fixture heavy;
     begin(&light, "good");
