@@ -1,44 +1,26 @@
 #include "reference-server/maintenance.h"
 
+#include "reference-server/folder.h"
 #include "reference-server/log.h"
 #include "reference-server/store_sqlite.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { BACKUP_PAGES_A_STEP = 256, BUSY_TIMEOUT_MS = 10000 };
+enum {
+    BACKUP_PAGES_A_STEP = 256,
+    BUSY_TIMEOUT_MS = 10000,
+    FOLD_TIMEOUT_MS = 1000, /* a reader of a store that is to be replaced may read for long */
+};
 
 static int fail(const char *what, const char *path, const char *why) {
     log_line(LOG_LEVEL_ERROR, "%s %s: %s", what, path, why);
     return 1;
-}
-
-/* Files and the folder that names them. */
-static bool flush(const char *path) {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    bool ok = fd >= 0 && fsync(fd) == 0;
-    if (fd >= 0)
-        close(fd);
-    return ok;
-}
-
-static void parent_of(char parent[static STORE_PATH_MAX], const char *path) {
-    const char *slash = strrchr(path, '/');
-    if (slash)
-        snprintf(parent, STORE_PATH_MAX, "%.*s", slash == path ? 1 : (int)(slash - path), path);
-    else
-        snprintf(parent, STORE_PATH_MAX, ".");
-}
-
-static bool flush_parent(const char *path) {
-    char parent[STORE_PATH_MAX];
-    parent_of(parent, path);
-    return flush(parent);
 }
 
 static sqlite3 *open_database(const char *path, int flags, const char *what) {
@@ -222,9 +204,9 @@ static int verify(const char *path, struct check *check) {
 }
 
 int maintenance_check(const char *folder) {
-    char path[STORE_PATH_MAX];
+    char path[FOLDER_PATH_MAX];
     struct check check;
-    if (!store_sqlite_path(path, folder, STORE_FILE))
+    if (!folder_path(path, folder, STORE_FILE))
         return fail("cannot use", folder, "the path is too long");
     int status = verify(path, &check);
     if (check.is_complete)
@@ -246,13 +228,14 @@ static int copy_database(sqlite3 *from, sqlite3 *to, const char *path) {
     return fail("cannot copy to", path, sqlite3_errmsg(to));
 }
 
-/* A copy is one file: no write-ahead log beside it. */
+/* A copy is one file: no write-ahead log beside it. It is put on stable storage once, at the end.
+ */
 static int copy_file(const char *from_path, const char *to_path) {
     sqlite3 *from = open_database(from_path, SQLITE_OPEN_READWRITE, "cannot open");
-    sqlite3 *to =
-        from ? open_database(to_path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, "cannot create")
-             : NULL;
+    sqlite3 *to = from ? open_database(to_path, SQLITE_OPEN_READWRITE, "cannot create") : NULL;
     int status = to ? 0 : 1;
+    if (!status && sqlite3_exec(to, "PRAGMA synchronous = OFF", NULL, NULL, NULL) != SQLITE_OK)
+        status = fail("cannot write", to_path, sqlite3_errmsg(to));
     /* One read transaction, so that what is committed meanwhile does not start the copy again. */
     if (!status && sqlite3_exec(from, "BEGIN; SELECT count(*) FROM sqlite_schema", NULL, NULL,
                                 NULL) != SQLITE_OK)
@@ -266,64 +249,118 @@ static int copy_file(const char *from_path, const char *to_path) {
     return status;
 }
 
-/* Copies to a file beside `to`, where a rename will put it in one step, and flushes it. */
-static int copy_beside(const char *from, const char *to, char partial[static STORE_PATH_MAX]) {
-    int len = snprintf(partial, STORE_PATH_MAX, "%s.partial", to);
-    if (len < 0 || len >= STORE_PATH_MAX)
+/* What is to be replaced by a copy has to be a file, if it is there at all: a rename would put one
+ * in the place of a device, or of a symbolic link and not of what it leads to. */
+static bool is_replaceable(const char *path) {
+    struct stat status;
+    if (lstat(path, &status) != 0 || S_ISREG(status.st_mode))
+        return true; /* what else is wrong with it shows in writing */
+    fail("cannot write", path,
+         S_ISLNK(status.st_mode) ? "it is a symbolic link" : "it is not a regular file");
+    return false;
+}
+
+/* Opens and locks an empty file for a copy, maybe that of a process that was killed: -1 when there
+ * can be none, or another process copies to it. */
+static int claim(const char *partial) {
+    struct stat locked;
+    struct stat named;
+    if (!is_replaceable(partial))
+        return -1;
+    int fd = folder_open_file(partial);
+    if (fd < 0) {
+        fail("cannot create", partial, strerror(errno));
+        return -1;
+    }
+    /* Who has just finished has renamed the file that it has locked. */
+    bool is_ours = flock(fd, LOCK_EX | LOCK_NB) == 0 && fstat(fd, &locked) == 0 &&
+                   stat(partial, &named) == 0 && locked.st_ino == named.st_ino;
+    if (!is_ours)
+        fail("cannot write", partial, "another process copies to it");
+    else if (ftruncate(fd, 0) == 0)
+        return fd;
+    else
+        fail("cannot write", partial, strerror(errno));
+    close(fd);
+    return -1;
+}
+
+/* Copies to a file beside `to`, where a rename will put it in one step, and flushes it. Until *lock
+ * is closed nobody else writes to it. */
+static int copy_beside(const char *from, const char *to, char partial[static FOLDER_PATH_MAX],
+                       int *lock) {
+    int len = snprintf(partial, FOLDER_PATH_MAX, "%s.partial", to);
+    if (len < 0 || len >= FOLDER_PATH_MAX)
         return fail("cannot write", to, "the path is too long");
-    unlink(partial);
+    *lock = claim(partial);
+    if (*lock < 0)
+        return 1;
     int status = copy_file(from, partial);
-    if (!status && !flush(partial))
+    if (!status && fsync(*lock) != 0)
         status = fail("cannot write", partial, strerror(errno));
-    if (status)
-        unlink(partial);
+    if (!status)
+        return 0;
+    unlink(partial);
+    close(*lock);
     return status;
 }
 
-static int put_in_place(const char *partial, const char *to) {
+static int put_in_place(const char *partial, const char *to, int lock) {
+    int status = 0;
     if (rename(partial, to) != 0) {
-        int status = fail("cannot write", to, strerror(errno));
+        status = fail("cannot write", to, strerror(errno));
         unlink(partial);
-        return status;
+    } else if (!folder_sync_name(to)) {
+        status = fail("a loss of power may still undo the new", to, strerror(errno));
     }
-    return flush_parent(to) ? 0
-                            : fail("a loss of power may still undo the new", to, strerror(errno));
+    close(lock);
+    return status;
 }
 
 /* A copy in the data folder could take the place of a file of the store. */
 static bool is_in_folder(const char *file, const char *folder) {
-    char parent[STORE_PATH_MAX];
+    char parent[FOLDER_PATH_MAX];
     struct stat a;
     struct stat b;
-    parent_of(parent, file);
+    folder_of(parent, file);
     return stat(parent, &a) == 0 && stat(folder, &b) == 0 && a.st_dev == b.st_dev &&
            a.st_ino == b.st_ino;
 }
 
 int maintenance_backup(const char *folder, const char *file) {
-    char path[STORE_PATH_MAX];
-    char partial[STORE_PATH_MAX];
-    if (!store_sqlite_path(path, folder, STORE_FILE))
+    char path[FOLDER_PATH_MAX];
+    char partial[FOLDER_PATH_MAX];
+    int lock;
+    if (!folder_path(path, folder, STORE_FILE))
         return fail("cannot use", folder, "the path is too long");
     if (access(path, F_OK) != 0)
         return fail("cannot back up", path, strerror(errno));
     if (is_in_folder(file, folder))
         return fail("cannot write", file, "the data folder is for the store alone");
-    int status = copy_beside(path, file, partial);
-    return status ? status : put_in_place(partial, file);
+    if (!is_replaceable(file))
+        return 1;
+    int status = copy_beside(path, file, partial, &lock);
+    return status ? status : put_in_place(partial, file, lock);
 }
 
 /* ---- Restore ---- */
 
 /* Folds the write-ahead log into its database, so that this one alone is the store. */
 static int fold_log(const char *path) {
+    sqlite3_stmt *checkpoint = NULL;
     int status = 0;
     sqlite3 *old = open_database(path, SQLITE_OPEN_READWRITE, "cannot open");
     if (!old)
         return 1;
-    int code = sqlite3_exec(old, "PRAGMA wal_checkpoint(TRUNCATE)", NULL, NULL, NULL);
-    if (code != SQLITE_OK && code != SQLITE_CORRUPT && code != SQLITE_NOTADB)
+    sqlite3_busy_timeout(old, FOLD_TIMEOUT_MS);
+    int code = sqlite3_prepare_v2(old, "PRAGMA wal_checkpoint(TRUNCATE)", -1, &checkpoint, NULL);
+    if (code == SQLITE_OK)
+        code = sqlite3_step(checkpoint);
+    if (code == SQLITE_ROW && sqlite3_column_int(checkpoint, 0) != 0)
+        status = fail("cannot put aside the old", path, "another process reads the store");
+    else if (code != SQLITE_ROW && code != SQLITE_CORRUPT && code != SQLITE_NOTADB)
         status = fail("cannot put aside the old", path, sqlite3_errmsg(old));
+    sqlite3_finalize(checkpoint);
     sqlite3_close(old);
     return status;
 }
@@ -332,30 +369,31 @@ static int fold_log(const char *path) {
  * first, which is still the store if the new one cannot be put in its place; what cannot be folded,
  * because the old one is damaged, goes. */
 static int drop_log(const char *folder, const char *path) {
-    char beside[STORE_PATH_MAX];
+    char beside[FOLDER_PATH_MAX];
     if (access(path, F_OK) == 0 && fold_log(path))
         return 1;
-    if (store_sqlite_path(beside, folder, STORE_FILE "-wal"))
+    if (folder_path(beside, folder, STORE_FILE "-wal"))
         unlink(beside);
-    if (store_sqlite_path(beside, folder, STORE_FILE "-shm"))
+    if (folder_path(beside, folder, STORE_FILE "-shm"))
         unlink(beside);
     return 0;
 }
 
 /* The old store is touched only when the new one lies whole beside it. */
 static int replace(const char *folder, const char *file) {
-    char path[STORE_PATH_MAX];
-    char partial[STORE_PATH_MAX];
-    if (!store_sqlite_path(path, folder, STORE_FILE))
+    char path[FOLDER_PATH_MAX];
+    char partial[FOLDER_PATH_MAX];
+    int lock;
+    if (!folder_path(path, folder, STORE_FILE))
         return fail("cannot use", folder, "the path is too long");
-    int status = copy_beside(file, path, partial);
+    int status = copy_beside(file, path, partial, &lock);
     if (status)
         return status;
-    if (drop_log(folder, path)) {
-        unlink(partial);
-        return 1;
-    }
-    return put_in_place(partial, path);
+    if (!drop_log(folder, path))
+        return put_in_place(partial, path, lock);
+    unlink(partial);
+    close(lock);
+    return 1;
 }
 
 int maintenance_restore(const char *folder, const char *file) {
@@ -366,7 +404,7 @@ int maintenance_restore(const char *folder, const char *file) {
         return fail("cannot restore", file, strerror(errno));
     if (verify(file, &check))
         return fail("cannot restore", file, "it is not a whole store");
-    if (store_sqlite_lock(&lock, folder, &error))
+    if (folder_lock(&lock, folder, &error))
         return fail("cannot restore to", folder, error.text);
     int status = replace(folder, file);
     close(lock);

@@ -11,6 +11,7 @@
 
 #include "reference-server/committer.h"
 #include "reference-server/connection.h"
+#include "reference-server/folder.h"
 #include "reference-server/listener.h"
 #include "reference-server/metrics.h"
 
@@ -23,7 +24,6 @@
 #include <sodium.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -454,9 +454,7 @@ static bool load_tokens(struct server *server, const struct options *options) {
 }
 
 static bool check_folder(const char *folder) {
-    int fd = mkdir(folder, 0700) == 0 || errno == EEXIST
-                 ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-                 : -1;
+    int fd = folder_create(folder) ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
     bool ok = fd >= 0 && faccessat(fd, ".", W_OK | X_OK, 0) == 0;
     if (!ok)
         log_line(LOG_LEVEL_ERROR, "--data '%s': %s", folder, strerror(errno));

@@ -13,15 +13,14 @@
  */
 #include "reference-server/store_sqlite.h"
 
+#include "reference-server/folder.h"
+
 #include <errno.h>
-#include <fcntl.h>
 #include <sodium.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 enum { SCHEMA_VERSION = 1, APPLICATION_ID = 0x41535931 /* ASY1 */ };
@@ -377,42 +376,6 @@ static enum athena_code sqlite_append(struct store *store,
 
 /* ---- Opening ---- */
 
-static enum athena_code cannot(const char *what, const char *path, struct athena_error *error) {
-    if (error) {
-        *error = (struct athena_error){.code = ATHENA_UNAVAILABLE};
-        snprintf(error->text, sizeof error->text, "%.40s %.150s: %.60s", what, path,
-                 strerror(errno));
-    }
-    return ATHENA_UNAVAILABLE;
-}
-
-bool store_sqlite_path(char path[static STORE_PATH_MAX], const char *folder, const char *name) {
-    int len = snprintf(path, STORE_PATH_MAX, "%s/%s", folder, name);
-    return len > 0 && len < STORE_PATH_MAX;
-}
-
-enum athena_code store_sqlite_lock(int *fd, const char *folder, struct athena_error *error) {
-    char path[STORE_PATH_MAX];
-    if (mkdir(folder, 0700) != 0 && errno != EEXIST)
-        return cannot("cannot create the folder", folder, error);
-    if (!store_sqlite_path(path, folder, "lock")) {
-        errno = ENAMETOOLONG;
-        return cannot("cannot use the folder", folder, error);
-    }
-    *fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (*fd < 0)
-        return cannot("cannot open", path, error);
-    if (flock(*fd, LOCK_EX | LOCK_NB) == 0)
-        return ATHENA_OK;
-    enum athena_code code = cannot("cannot lock", path, error);
-    if (errno == EWOULDBLOCK && error)
-        snprintf(error->text, sizeof error->text, "another process uses the store in %.150s",
-                 folder);
-    close(*fd);
-    *fd = -1;
-    return code;
-}
-
 static enum athena_code pragma_integer(sqlite3 *db, const char *sql, int64_t *value,
                                        struct athena_error *error) {
     sqlite3_stmt *statement;
@@ -492,11 +455,24 @@ static enum athena_code load_meta(struct sqlite_store *store, struct athena_erro
     return code;
 }
 
+static enum athena_code failed_to_open(const char *path, struct athena_error *error) {
+    if (error) {
+        *error = (struct athena_error){.code = ATHENA_UNAVAILABLE};
+        snprintf(error->text, sizeof error->text, "cannot open %.150s: %.60s", path,
+                 strerror(errno));
+    }
+    return ATHENA_UNAVAILABLE;
+}
+
 /* [ASP-DUR-3] [ASP-DUR-4] */
 static enum athena_code open_writer(struct sqlite_store *store, const char *path,
                                     struct athena_error *error) {
-    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
+    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX;
     bool is_empty;
+    int fd = folder_open_file(path); /* SQLite makes the files beside it readable to the same */
+    if (fd < 0)
+        return failed_to_open(path, error);
+    close(fd);
     if (sqlite3_open_v2(path, &store->writer, flags, NULL) != SQLITE_OK)
         return failed(store->writer, "cannot open the database", error);
     sqlite3_busy_timeout(store->writer, 10000); /* a backup at its end, a checkpoint */
@@ -504,7 +480,8 @@ static enum athena_code open_writer(struct sqlite_store *store, const char *path
     if (code)
         return code;
     const char *pragmas = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
-                          "PRAGMA wal_autocheckpoint = 4000; PRAGMA cache_size = -65536;";
+                          "PRAGMA wal_autocheckpoint = 4000; PRAGMA cache_size = -65536;"
+                          "PRAGMA journal_size_limit = 33554432;"; /* behind a long backup */
     if (sqlite3_exec(store->writer, pragmas, NULL, NULL, NULL) != SQLITE_OK)
         return failed(store->writer, "cannot set up the database", error);
     if (is_empty)
@@ -560,11 +537,11 @@ static const struct store_engine sqlite_engine = {
 
 static enum athena_code open_all(struct sqlite_store *store, const char *folder,
                                  struct athena_error *error) {
-    char path[STORE_PATH_MAX];
-    enum athena_code code = store_sqlite_lock(&store->lock_fd, folder, error);
+    char path[FOLDER_PATH_MAX];
+    enum athena_code code = folder_lock(&store->lock_fd, folder, error);
     if (code)
         return code;
-    store_sqlite_path(path, folder, STORE_FILE);
+    folder_path(path, folder, STORE_FILE);
     code = open_writer(store, path, error);
     if (!code)
         code = open_reader(store, path, error);
@@ -579,7 +556,7 @@ enum athena_code store_sqlite_open(struct store **store, const char *folder,
                                    struct athena_error *error) {
     struct sqlite_store *opened = calloc(1, sizeof *opened);
     if (!opened)
-        return cannot("cannot open the store", folder, error);
+        return failed_to_open(folder, error);
     opened->base.engine = &sqlite_engine;
     opened->lock_fd = -1;
     enum athena_code code = open_all(opened, folder, error);

@@ -7,12 +7,8 @@
 #include <sqlite3.h>
 
 #define STORE_FILE "athena.db"
-enum { STORE_PATH_MAX = 4096, STORE_ID_KEY_BYTES = 16 };
+enum { STORE_ID_KEY_BYTES = 16 };
 
-/* folder/name; false when that is too long. */
-bool store_sqlite_path(char path[static STORE_PATH_MAX], const char *folder, const char *name);
-/* Creates the folder if need be and takes its lock; close(*fd) gives it back. */
-enum athena_code store_sqlite_lock(int *fd, const char *folder, struct athena_error *error);
 /* The key of this store's index of ids; false when the database has none. */
 bool store_sqlite_id_key(sqlite3 *db, uint8_t key[static STORE_ID_KEY_BYTES]);
 /* What the index holds for an id. */

@@ -160,6 +160,20 @@ START_TEST(says_what_it_cannot_read) {
 }
 END_TEST
 
+/* [ASP-DUR-3]: a folder that is made has to be on the disk before what is in it can be. */
+START_TEST(makes_a_folder_that_lasts) {
+    char folder[SUPPORT_PATH_MAX];
+    char within[SUPPORT_PATH_MAX];
+    faulty_map();
+    support_path(folder, support_folder, "new");
+    snprintf(within, sizeof within, "%.500s//", folder);
+    atomic_store(&faults->disk, DISK_FAILS_SYNCS);
+    process_expect((const char *const[]){"--data", within, NULL}, &faulty_setting, 2,
+                   "//': Input/output error");
+    ck_assert_int_ne(access(folder, F_OK), 0);
+}
+END_TEST
+
 START_TEST(does_not_start_on_a_disk_that_refuses) {
     faulty_map();
     atomic_store(&faults->disk, DISK_READ_ONLY);
@@ -456,6 +470,7 @@ int main(void) {
     support_add(suite, "filling disk", survives_a_disk_that_fills);
     support_add(suite, "stopping syncs", survives_a_disk_that_stops_to_sync);
     support_add(suite, "unreadable disk", says_what_it_cannot_read);
+    support_add(suite, "new folder", makes_a_folder_that_lasts);
     support_add(suite, "start", does_not_start_on_a_disk_that_refuses);
     support_add(suite, "hanging disk", serves_while_the_disk_hangs);
     support_add(suite, "shared store", shares_the_store);

@@ -3,10 +3,15 @@
 #include "reference-server/tests/support_process.h"
 
 #include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <sqlite3.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 enum { CHANGES = 20 };
@@ -256,6 +261,146 @@ START_TEST(refuses_wrong_backups) {
 }
 END_TEST
 
+/* ---- What a backup leaves alone ---- */
+
+static mode_t mode_of(const char *folder, const char *name) {
+    char path[SUPPORT_PATH_MAX];
+    struct stat stat;
+    support_path(path, folder, name);
+    ck_assert_msg(lstat(path, &stat) == 0, "no %s", path);
+    return stat.st_mode;
+}
+
+static void make_socket(const char *path) {
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    snprintf(address.sun_path, sizeof address.sun_path, "%.107s", path);
+    ck_assert_int_eq(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
+    close(fd);
+}
+
+/* Whatever is no file stays what it is, also where the copy grows. */
+START_TEST(replaces_only_files) {
+    static const char *const names[] = {"fifo", "socket", "link", "fifo.partial", "link.partial"};
+    char path[SUPPORT_PATH_MAX];
+    char target[SUPPORT_PATH_MAX];
+    struct server server;
+    fill_store(&server);
+    support_path(target, support_folder, "target");
+    support_write_file(target, "precious");
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        support_path(path, support_folder, names[i]);
+        if (strncmp(names[i], "fifo", 4) == 0)
+            ck_assert_int_eq(mkfifo(path, 0600), 0);
+        else if (strncmp(names[i], "link", 4) == 0)
+            ck_assert_int_eq(symlink(target, path), 0);
+        else
+            make_socket(path);
+        mode_t before = mode_of(support_folder, names[i]);
+        char *partial = strstr(path, ".partial");
+        if (partial) {
+            *partial = '\0';
+            unlink(path);
+        }
+        expect_backup(server.folder, path, 1,
+                      strncmp(names[i], "link", 4) == 0 ? ": it is a symbolic link"
+                                                        : ": it is not a regular file");
+        ck_assert_uint_eq(mode_of(support_folder, names[i]), before);
+    }
+    size_t len;
+    char *bytes = read_file(target, &len);
+    ck_assert_uint_eq(len, strlen("precious"));
+    free(bytes);
+}
+END_TEST
+
+/* Whatever the umask is, what is stored is for nobody else. */
+START_TEST(keeps_files_to_itself) {
+    static const char *const files[] = {"athena.db", "athena.db-wal", "athena.db-shm", "lock"};
+    char copy[SUPPORT_PATH_MAX];
+    struct server server;
+    struct client client;
+    umask(0);
+    fill_store(&server);
+    server_restart(&server, NULL);
+    client_join(&client, server.url);
+    client_open(&client, &first_keys, NULL);
+    client_store(&client, &first_keys, CHANGES + 1, 1);
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++)
+        ck_assert_uint_eq(mode_of(server.folder, files[i]), S_IFREG | 0600);
+    support_path(copy, support_folder, "copy");
+    expect_backup(server.folder, copy, 0, "");
+    ck_assert_uint_eq(mode_of(support_folder, "copy"), S_IFREG | 0600);
+    client_close(&client);
+    server_stop(&server);
+    expect_restore(server.folder, copy, 0, "");
+    ck_assert_uint_eq(mode_of(server.folder, "athena.db"), S_IFREG | 0600);
+}
+END_TEST
+
+/* ---- A backup that takes its time ---- */
+
+/* Whether the process stands still, and has not ended. */
+static bool has_stopped(const struct process *process) {
+    siginfo_t info = {0};
+    process_signal(process, SIGSTOP);
+    ck_assert_int_eq(waitid(P_PID, (id_t)process->pid, &info, WSTOPPED | WEXITED | WNOWAIT), 0);
+    return info.si_code == CLD_STOPPED;
+}
+
+/* Starts a backup, and stops it when it has copied some of it. */
+static void start_and_stop(struct process *backup, const char *folder, const char *copy) {
+    char partial[SUPPORT_PATH_MAX];
+    struct stat stat;
+    uint64_t start_ms = support_now_ms();
+    support_path(partial, support_folder, "copy.partial");
+    for (bool is_within = false; !is_within;) {
+        process_start(backup, (const char *const[]){"backup", copy, "--data", folder, NULL}, NULL);
+        while (lstat(copy, &stat) != 0 && (lstat(partial, &stat) != 0 || stat.st_size < 4000000))
+            poll(NULL, 0, support_left_ms(start_ms, "a backup under way") > 0 ? 1 : 0);
+        is_within = has_stopped(backup) && lstat(partial, &stat) == 0;
+        if (!is_within) { /* it was done before it was looked at */
+            process_signal(backup, SIGKILL);
+            process_wait(backup);
+            process_fini(backup);
+            unlink(copy);
+        }
+    }
+}
+
+/* The copy is what was committed when it began, and nobody else's. */
+START_TEST(backs_up_one_moment) {
+    char copy[SUPPORT_PATH_MAX];
+    char path[SUPPORT_PATH_MAX];
+    char fresh[SUPPORT_PATH_MAX];
+    struct server server;
+    struct client client;
+    struct process backup;
+    fill_store(&server);
+    support_path(copy, support_folder, "copy");
+    support_path(fresh, support_folder, "fresh");
+    support_path(path, server.folder, "athena.db");
+    run_sql(path, "CREATE TABLE ballast AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 "
+                  "FROM n WHERE i < 8000) SELECT i, zeroblob(4000) AS data FROM n");
+    server_restart(&server, NULL);
+    start_and_stop(&backup, server.folder, copy);
+    client_join(&client, server.url);
+    client_open(&client, &first_keys, NULL);
+    client_store(&client, &first_keys, CHANGES + 1, CHANGES);
+    client_close(&client);
+    expect_backup(server.folder, copy, 1, "another process copies to it");
+    process_signal(&backup, SIGCONT);
+    ck_assert_int_eq(process_wait(&backup), 0);
+    process_fini(&backup);
+    server_stop(&server);
+    expect_restore(fresh, copy, 0, "");
+    expect_check(fresh, 0, "2 documents, 40 changes, 0 damaged\n");
+    expect_backup(server.folder, copy, 0, "");
+    expect_restore(fresh, copy, 0, "");
+    expect_check(fresh, 0, "2 documents, 60 changes, 0 damaged\n");
+}
+END_TEST
+
 /* ---- Restore ---- */
 
 START_TEST(restores_only_what_is_whole) {
@@ -317,6 +462,35 @@ START_TEST(restores_over_a_killed_server) {
 }
 END_TEST
 
+/* A store that another process reads is not replaced under it: what it could not be folded into
+ * would be lost. */
+START_TEST(waits_for_readers) {
+    char copy[SUPPORT_PATH_MAX];
+    char path[SUPPORT_PATH_MAX];
+    struct server server;
+    struct client client;
+    sqlite3 *reader;
+    fill_store(&server);
+    support_path(copy, support_folder, "copy");
+    support_path(path, server.folder, "athena.db");
+    expect_backup(server.folder, copy, 0, "");
+    server_restart(&server, NULL);
+    client_join(&client, server.url);
+    client_open(&client, &first_keys, NULL);
+    client_store(&client, &first_keys, CHANGES + 1, CHANGES);
+    ck_assert_int_eq(sqlite3_open_v2(path, &reader, SQLITE_OPEN_READWRITE, NULL), SQLITE_OK);
+    ck_assert_int_eq(sqlite3_exec(reader, "BEGIN; SELECT count(*) FROM change", NULL, NULL, NULL),
+                     SQLITE_OK);
+    server_kill(&server);
+    client_close(&client);
+    expect_restore(server.folder, copy, 1, "another process reads the store");
+    expect_check(server.folder, 0, "2 documents, 60 changes, 0 damaged\n");
+    sqlite3_close(reader);
+    expect_restore(server.folder, copy, 0, "");
+    expect_check(server.folder, 0, "2 documents, 40 changes, 0 damaged\n");
+}
+END_TEST
+
 /* A server does not serve what it cannot read. */
 START_TEST(does_not_serve_damage) {
     char store[SUPPORT_PATH_MAX];
@@ -346,8 +520,12 @@ int main(void) {
     support_add(suite, "damaged files", reports_damaged_files);
     support_add(suite, "backup", backs_up_under_writes);
     support_add(suite, "wrong backups", refuses_wrong_backups);
+    support_add(suite, "no files", replaces_only_files);
+    support_add(suite, "modes", keeps_files_to_itself);
+    support_add(suite, "moment", backs_up_one_moment);
     support_add(suite, "restore", restores_only_what_is_whole);
     support_add(suite, "restore after a kill", restores_over_a_killed_server);
+    support_add(suite, "readers", waits_for_readers);
     support_add(suite, "serve damage", does_not_serve_damage);
     return support_main(suite);
 }

@@ -7,9 +7,11 @@
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 #include <poll.h>
+#include <sqlite3.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* ---- TLS ---- */
@@ -459,6 +461,61 @@ START_TEST(keeps_a_floor_of_free_space) {
 }
 END_TEST
 
+/* ---- Space ---- */
+
+/* Pushes changes of a megabyte each and waits until they are stored. */
+static void store_megabytes(struct client *client, const struct athena_keys *keys, uint64_t first,
+                            uint64_t last) {
+    uint8_t *data = calloc(1, 1000000);
+    ck_assert_ptr_nonnull(data);
+    for (uint64_t number = first; number <= last; number++) {
+        char id[ATHENA_CHANGE_ID_TEXT_MAX + 1];
+        struct athena_message message = client_request(client, ATHENA_PUSH, keys);
+        struct athena_change_view change = {.data = {data, 1000000}};
+        support_id(id, number);
+        change.id = support_text(id);
+        message.changes = &change;
+        message.changes_len = 1;
+        client_send(client, &message);
+        client_expect(client, ATHENA_PUSHED, &message);
+    }
+    free(data);
+}
+
+static off_t size_of(const char *folder, const char *name) {
+    char path[SUPPORT_PATH_MAX];
+    struct stat stat;
+    support_path(path, folder, name);
+    ck_assert_int_eq(lstat(path, &stat), 0);
+    return stat.st_size;
+}
+
+/* While a backup or a check reads, the write-ahead log grows; behind them it does not keep the
+ * space. */
+START_TEST(gives_space_back) {
+    char path[SUPPORT_PATH_MAX];
+    struct server server;
+    struct client client;
+    struct athena_keys keys;
+    sqlite3 *reader;
+    support_keys(&keys, 1);
+    server_start(&server, NULL, NULL);
+    client_join(&client, server.url);
+    client_open(&client, &keys, NULL);
+    support_path(path, server.folder, "athena.db");
+    ck_assert_int_eq(sqlite3_open_v2(path, &reader, SQLITE_OPEN_READWRITE, NULL), SQLITE_OK);
+    ck_assert_int_eq(sqlite3_exec(reader, "BEGIN; SELECT * FROM change", NULL, NULL, NULL),
+                     SQLITE_OK);
+    store_megabytes(&client, &keys, 1, 50);
+    ck_assert_int_gt(size_of(server.folder, "athena.db-wal"), 50000000);
+    sqlite3_close(reader);
+    store_megabytes(&client, &keys, 51, 55);
+    ck_assert_int_lt(size_of(server.folder, "athena.db-wal"), 40000000);
+    client_close(&client);
+    server_stop(&server);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("service");
     support_add(suite, "tls", speaks_tls);
@@ -472,6 +529,7 @@ int main(void) {
     support_add(suite, "odd log", logs_odd_texts_safely);
     support_add(suite, "sockets", survives_many_sockets);
     support_add(suite, "descriptors", needs_descriptors);
+    support_add(suite, "space", gives_space_back);
     support_add(suite, "free space", keeps_a_floor_of_free_space);
     return support_main(suite);
 }
