@@ -2,6 +2,7 @@
 #include "reference-server/tests/support_host.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static struct host host;
@@ -283,6 +284,24 @@ START_TEST(batches_for_laggards) {
 }
 END_TEST
 
+/* [ASP-FLOW-6]: a busy document does not keep the connection's others waiting. */
+START_TEST(serves_documents_in_turns) {
+    peer_open(&alice, &other_keys, NULL);
+    peer_open(&bob, &other_keys, NULL);
+    for (uint64_t i = 4; i < 24; i++)
+        peer_store(&alice, &keys, i, 1);
+    for (uint64_t i = 1; i < 11; i++)
+        peer_store(&alice, &other_keys, i, 1);
+    const struct athena_keys *const turns[] = {&keys, &other_keys, &keys, &other_keys, &keys};
+    peer_expect(&bob, ATHENA_CHANGED, &reply);
+    size_t first = memcmp(reply.doc, keys.doc, sizeof reply.doc) == 0 ? 0 : 1;
+    for (size_t i = first + 1; i < first + 4; i++) {
+        peer_expect(&bob, ATHENA_CHANGED, &reply);
+        ck_assert_mem_eq(reply.doc, turns[i]->doc, sizeof reply.doc);
+    }
+}
+END_TEST
+
 /* [ASP-ERR-7]: 4002. */
 START_TEST(ends_a_stream_with_a_hole) {
     peer_store(&alice, &keys, 4, 1);
@@ -396,6 +415,62 @@ START_TEST(waits_for_the_store) {
 }
 END_TEST
 
+/* So many pushes as text until no more are taken; then they are committed, and more are. */
+static size_t push_until_full(const char *json) {
+    size_t pushes = 0;
+    for (; session_takes_input(alice.session); pushes++) {
+        ck_assert_uint_lt(pushes, 1000);
+        peer_say(&alice, json);
+    }
+    host_commit(&host);
+    for (size_t i = 0; i < pushes; i++)
+        peer_expect(&alice, ATHENA_PUSHED, &reply);
+    ck_assert(session_takes_input(alice.session));
+    return pushes;
+}
+
+/* And for few pushes of many changes, or of many bytes. */
+START_TEST(waits_for_the_work_of_the_store) {
+    enum { ENTRIES = 1000, BYTES = 99000 };
+    static const char change[] = "{\"id\":\"ab:00000000-0000-4000-8000-000000000001\","
+                                 "\"data\":\"AQA\"},";
+    char doc[ATHENA_DOC_TEXT_LEN + 1];
+    char *json = malloc(BYTES + 1);
+    ck_assert_ptr_nonnull(json);
+    athena_doc_format(doc, keys.doc);
+    host.connection.session.limits.batch = ENTRIES;
+    size_t start = (size_t)snprintf(
+        json, BYTES, "{\"type\":\"push\",\"req\":7,\"doc\":\"%s\",\"changes\":[", doc);
+    size_t len = start;
+    for (size_t i = 0; i < ENTRIES; i++, len += sizeof change - 1)
+        memcpy(json + len, change, sizeof change - 1);
+    memcpy(json + len - 1, "]}", 3);
+    ck_assert_uint_le(push_until_full(json), 20);
+    len = start + sizeof change - 1;
+    memcpy(json + len - 1, "]}", 2);
+    memset(json + len + 1, ' ', BYTES - len - 1);
+    json[BYTES] = '\0';
+    ck_assert_uint_le(push_until_full(json), 43);
+    free(json);
+}
+END_TEST
+
+/* Who does not read has gaps of its own in the log, which are remembered: not without end. */
+START_TEST(waits_for_readers_of_their_own) {
+    uint64_t next = 4;
+    for (; session_takes_input(alice.session); next += 2) {
+        ck_assert_uint_lt(next, 4000);
+        peer_store(&alice, &keys, next, 1);
+        peer_store(&bob, &keys, next + 1, 1);
+    }
+    uint64_t changes = 0;
+    for (; peer_next(&alice, &reply); changes += reply.changes_len)
+        ck_assert_int_eq(reply.type, ATHENA_CHANGED);
+    ck_assert_uint_eq(changes, (next - 4) / 2);
+    ck_assert(session_takes_input(alice.session));
+}
+END_TEST
+
 static void add(Suite *suite, const char *name, const TTest *test) {
     TCase *tcase = tcase_create(name);
     tcase_add_checked_fixture(tcase, set_up, tear_down);
@@ -414,11 +489,14 @@ int main(void) {
     add(suite, "get", gets_by_id);
     add(suite, "live", relays_others);
     add(suite, "laggard", batches_for_laggards);
+    add(suite, "turns", serves_documents_in_turns);
     add(suite, "hole", ends_a_stream_with_a_hole);
     add(suite, "close", closes_and_opens_again);
     add(suite, "stop", stops_after_the_commits);
     add(suite, "gone", finishes_pushes_of_the_gone);
     add(suite, "readers", waits_for_readers);
     add(suite, "store", waits_for_the_store);
+    add(suite, "work", waits_for_the_work_of_the_store);
+    add(suite, "own ranges", waits_for_readers_of_their_own);
     return support_main(suite);
 }
