@@ -537,6 +537,7 @@ static void run_fini(struct run *run) {
     lab_free(run->lab);
     history_free(run->history);
     confidence_fini(&run->confidence);
+    target_free(run->second);
     transcript_fini(&run->transcript);
     free(run->waits_for);
 }

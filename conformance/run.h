@@ -62,6 +62,7 @@ struct run {
     const struct scenario *scenario;
     const struct spec *spec;
     struct target *target; /* NULL when clients are under test */
+    struct target *second; /* on the same data; NULL: none runs */
     struct lab *lab;       /* NULL when the server is */
     bool owns_server;      /* may stop and kill it */
     int64_t deadline_us;   /* unless there is progress: bytes that move, a step that is done */

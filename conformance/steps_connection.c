@@ -14,6 +14,11 @@ enum { HTTP_SWITCHING = 101, HTTP_UNAUTHORIZED = 401, NORMAL_CLOSURE = 1000 };
 
 /* ---- connect --------------------------------------------------------------------------------- */
 
+/* The one that the step connects to. */
+static struct target *target_of(const struct run *run, const struct frame *frame) {
+    return step_flag(frame, "second") ? run->second : run->target;
+}
+
 static char *join_headers(struct run *run, const struct frame *frame) {
     const char *common = target_headers(run->target);
     char *all = memory_copy_text(common != NULL ? common : "");
@@ -30,7 +35,9 @@ static char *join_headers(struct run *run, const struct frame *frame) {
 }
 
 static enum progress start_connecting(struct run *run, struct frame *frame) {
-    const struct url *url = target_url(run->target);
+    if (target_of(run, frame) == NULL)
+        return run_broken(run, "no second server runs");
+    const struct url *url = target_url(target_of(run, frame));
     char *headers = join_headers(run, frame);
     const char *path = step_text(frame, "path");
     const char *subprotocols = step_text(frame, "subprotocols");
@@ -41,7 +48,7 @@ static enum progress start_connecting(struct run *run, struct frame *frame) {
                                                   : *subprotocols == '\0' ? NULL
                                                                           : subprotocols,
                                               .headers = headers};
-    struct stream_address address = target_address(run->target);
+    struct stream_address address = target_address(target_of(run, frame));
     address.receive_buffer_bytes = (int)step_number(frame, "receive_buffer", 0);
     address.segment_bytes = (int)step_number(frame, "segments", 0);
     struct connection *connection = connection_open(step_text(frame, "connect"), &address, &request,
@@ -98,7 +105,7 @@ static enum progress take_welcome(struct run *run, struct frame *frame,
         variable, "challenge",
         cJSON_Duplicate(cJSON_GetObjectItemCaseSensitive(welcome, "challenge"), true));
     cJSON_AddItemToObject(variable, "welcome", welcome);
-    cJSON_AddStringToObject(variable, "authority", target_authority(run->target));
+    cJSON_AddStringToObject(variable, "authority", target_authority(target_of(run, frame)));
     cJSON_AddStringToObject(variable, "port", target_url(run->target)->port);
     value_set(&run->scope, connection->name, variable);
     return progress;

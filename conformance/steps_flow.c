@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { SECOND_START_MS = 3000 };
+
 enum { LOOK_AGAIN_MS = 10 };
 
 /* ---- server ---------------------------------------------------------------------------------- */
@@ -58,12 +60,40 @@ static enum progress start_server(struct run *run, const struct frame *frame) {
         free(error);
         return STEP_FAILED;
     }
+    double file_bytes = step_number(frame, "file_bytes", 0);
+    target_limit_files(run->target, (uint64_t)file_bytes);
     if (!target_start(run->target, run->deadline_us, &error)) {
-        run_fail(run, NULL, "the server did not start again: %s", error);
+        if (file_bytes > 0)
+            run_unsupported(run, "the server does not start where its files may not grow");
+        else
+            run_fail(run, NULL, "the server did not start again: %s", error);
         free(error);
         return STEP_FAILED;
     }
     transcript_add(&run->transcript, "server", TRANSCRIPT_EVENT, "started");
+    return STEP_DONE;
+}
+
+/* "save" becomes "refused" when it does not get as far as to accept connections, or "shares". */
+static enum progress start_second(struct run *run, const struct frame *frame) {
+    char *error = NULL;
+    int64_t deadline_us = clock_now_us() + (int64_t)SECOND_START_MS * 1000;
+    struct target *second = target_twin(run->target, &error);
+    if (second == NULL) {
+        run_unsupported(run, error);
+        free(error);
+        return STEP_FAILED;
+    }
+    bool shares = target_start(second, deadline_us, &error);
+    transcript_add(&run->transcript, "server", TRANSCRIPT_EVENT, "a second one on the same data %s",
+                   shares ? "accepts connections" : error);
+    value_set(&run->scope, step_text(frame, "save"),
+              cJSON_CreateString(shares ? "shares" : "refused"));
+    if (shares)
+        run->second = second;
+    else
+        target_free(second);
+    free(error);
     return STEP_DONE;
 }
 
@@ -86,7 +116,7 @@ static enum progress move_data(struct run *run, const struct frame *frame, bool 
 }
 
 /* {"server": "kill" | "stop" | "start" | "save" | "restore", "as": "name"}, and settings when it
- * starts. */
+ * starts; or {"server": "second", "save": "how"}: the same command once more. */
 static enum progress step_server(struct run *run, struct task *task, struct frame *frame) {
     (void)task;
     const char *action = step_text(frame, "server");
@@ -98,6 +128,8 @@ static enum progress step_server(struct run *run, struct task *task, struct fram
         return kill_server(run);
     if (strcmp(action, "start") == 0)
         return start_server(run, frame);
+    if (strcmp(action, "second") == 0)
+        return start_second(run, frame);
     return move_data(run, frame, strcmp(action, "save") == 0);
 }
 

@@ -202,7 +202,7 @@ static cJSON *take_for(struct connection *connection, const struct frame *frame)
 }
 
 /* {"expect": {...}, "on": "alice"}: the next reply, or (type "changed") the next live message;
- * with "next": true the next message of any kind. */
+ * with "next": true the next message of any kind; with "or_end": true the end will do as well. */
 static enum progress step_expect(struct run *run, struct task *task, struct frame *frame) {
     (void)task;
     struct connection *connection = run_connection(run, frame, "on");
@@ -210,7 +210,8 @@ static enum progress step_expect(struct run *run, struct task *task, struct fram
         return STEP_FAILED;
     cJSON *message = take_for(connection, frame);
     if (message == NULL && connection->ending != CONNECTION_LIVES)
-        return run_fail_closed(run, connection, "a message");
+        return step_flag(frame, "or_end") ? STEP_DONE
+                                          : run_fail_closed(run, connection, "a message");
     if (message == NULL) {
         char *expected = match_brief(step_member(frame, "expect"));
         run_wait_for(run, "%s on %s", expected, connection->name);

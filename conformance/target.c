@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -42,7 +43,9 @@ static const uint64_t usual_settings[TARGET_SETTINGS] = {0, 10000, 30000, 90000,
 struct target {
     const struct target_options *options;
     struct url url;
-    char *folder; /* holds data/, saved-*, token, server.log */
+    char *folder;            /* holds data/, saved-*, token, server.log */
+    bool is_twin;            /* the folder is another's */
+    uint64_t file_bytes_max; /* of the next start; 0: any number */
     bool demands_token;
     char *path;                     /* of its unix socket; NULL: none */
     pid_t pid;                      /* of the process group and its leader; 0 while none runs */
@@ -153,12 +156,17 @@ const char *target_headers(const struct target *target) {
 /* ---- The process ----------------------------------------------------------------------------- */
 
 /* In the child. */
-static _Noreturn void run_command(const char *command, const char *log) {
+static _Noreturn void run_command(const char *command, const char *log, uint64_t file_bytes_max) {
+    const struct rlimit most = {file_bytes_max, file_bytes_max};
     int in = open("/dev/null", O_RDONLY);
     int out = open(log, O_WRONLY | O_CREAT | O_APPEND, 0600);
     setpgid(0, 0);
     process_restore_signals();
     if (in < 0 || out < 0 || dup2(in, 0) < 0 || dup2(out, 1) < 0 || dup2(out, 2) < 0)
+        _exit(126);
+    /* Writing fails then; the signal would end those who do not expect it. */
+    if (file_bytes_max > 0 &&
+        (signal(SIGXFSZ, SIG_IGN) == SIG_ERR || setrlimit(RLIMIT_FSIZE, &most) != 0))
         _exit(126);
     execl("/bin/sh", "sh", "-c", command, (char *)NULL);
     _exit(127);
@@ -214,7 +222,8 @@ static bool spawn(struct target *target, char **error) {
     target->terminated.len = 0;
     target->pid = fork();
     if (target->pid == 0)
-        run_command(command, log);
+        run_command(command, log, target->file_bytes_max);
+    target->file_bytes_max = 0;
     if (target->pid > 0) {
         setpgid(target->pid, target->pid);
         target->pidfd = (int)syscall(SYS_pidfd_open, target->pid, 0);
@@ -371,7 +380,7 @@ void target_free(struct target *target) {
     if (target->pid != 0)
         target_kill(target, &ignored);
     free(ignored);
-    if (target->folder != NULL)
+    if (target->folder != NULL && !target->is_twin)
         folder_remove(target->folder);
     free(target->folder);
     free(target->path);
@@ -488,6 +497,31 @@ bool target_restore(struct target *target, const char *name, char **error) {
     free(data);
     free(copy);
     return ok;
+}
+
+struct target *target_twin(const struct target *target, char **error) {
+    const struct target_options *options = target->options;
+    bool has_place = strstr(options->command, "{port}") != NULL && options->unix_path == NULL &&
+                     (options->url == NULL || strstr(options->url, "{port}") != NULL);
+    if (!has_place) {
+        *error = memory_copy_text("the command takes no {port}");
+        return NULL;
+    }
+    struct target *twin = memory_take(sizeof *twin);
+    *twin = (struct target){.options = options,
+                            .folder = memory_copy_text(target->folder),
+                            .is_twin = true,
+                            .demands_token = target->demands_token,
+                            .pidfd = -1};
+    memcpy(twin->settings, target->settings, sizeof twin->settings);
+    if (choose_url(twin, error))
+        return twin;
+    target_free(twin);
+    return NULL;
+}
+
+void target_limit_files(struct target *target, uint64_t bytes) {
+    target->file_bytes_max = bytes;
 }
 
 char *target_log(const struct target *target) {

@@ -88,6 +88,11 @@ char *target_describe_death(struct target *target);
 char *target_await_death(struct target *target, int64_t deadline_us);
 /* The last lines the server printed; free() it. */
 char *target_log_tail(const struct target *target);
+/* Another server, not started, of the same command on the same data, at a port of its own. NULL
+ * with *error when the command has no place for that. To be freed before the first. */
+struct target *target_twin(const struct target *target, char **error);
+/* No file that it writes may grow beyond that, when it is started the next time. */
+void target_limit_files(struct target *target, uint64_t bytes);
 /* All that it printed; free() it. */
 char *target_log(const struct target *target);
 
