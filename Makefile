@@ -80,7 +80,9 @@ $(BUILD)/%.o: %.c Makefile
 $(BUILD)/conformance/format_html_page.o build/fuzz/conformance/format_html_page.o: \
     conformance/page.css conformance/page.js
 
-$(BUILD)/athena-syncd: $(BUILD)/reference-server/main.o $(SERVER) $(PROTOCOL)
+# The engine in memory is for tests and the simulation.
+$(BUILD)/athena-syncd: $(BUILD)/reference-server/main.o $(PROTOCOL) \
+    $(filter-out %/store_memory.o,$(SERVER))
 	$(CC) $(LDFLAGS) -o $@ $^ $(SERVER_LIBS)
 
 # The command uses nothing but the library's public face, and links it whole.

@@ -115,15 +115,16 @@ static bool find_token(const struct http_request *request, char token[static ATH
 /* [ASP-WS-15] */
 bool admission_check(const struct admission *admission, const struct http_request *request) {
     char token[ATHENA_TOKEN_TEXT_MAX];
+    uint8_t hash[HASH_BYTES];
     size_t len;
     if (!admission)
         return true;
-    if (!find_token(request, token, &len))
-        return false;
-    uint8_t hash[HASH_BYTES];
-    hash_token(hash, token, len);
+    bool has_token = find_token(request, token, &len);
+    if (has_token)
+        hash_token(hash, token, len);
+    sodium_memzero(token, sizeof token);
     bool found = false;
-    for (size_t i = 0; i < admission->len; i++)
+    for (size_t i = 0; has_token && i < admission->len; i++)
         found |= sodium_memcmp(hash, admission->hashes[i], HASH_BYTES) == 0;
     return found;
 }

@@ -1,5 +1,6 @@
 #include "reference-server/connection.h"
 
+#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 #include <wslay/wslay.h>
@@ -216,6 +217,7 @@ static void answer(struct connection *c, int status, const char *content_type, c
     http_answer(&c->control, status, content_type, body);
     c->state = LINGER;
     c->deadline_ms = now_ms + CLOSE_TIMEOUT_MS;
+    sodium_memzero(c->input.at, c->input.len); /* it may hold a token */
     athena_buf_clear(&c->input);
     wake(c);
 }
@@ -301,8 +303,10 @@ static void read_head(struct connection *c, uint64_t now_ms) {
         return;
     }
     answer_page(c, &request, now_ms);
-    if (c->state == OPEN)
-        c->input_used = len;
+    if (c->state != OPEN)
+        return;
+    sodium_memzero(c->input.at, len);
+    c->input_used = len;
 }
 
 /* ---- Input ---- */

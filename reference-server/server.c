@@ -405,6 +405,9 @@ static bool create_context(struct server *server, const struct options *options)
     };
     lws_set_log_level(LLL_ERR | LLL_WARN, log_lws);
     server->context = server->loop ? lws_create_context(&info) : NULL;
+    if (!server->context)
+        log_line(LOG_LEVEL_ERROR, "cannot start the event loop: libwebsockets needs its plugin for "
+                                  "libev (Debian's package libwebsockets-evlib-ev)");
     return server->context != NULL;
 }
 
