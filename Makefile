@@ -195,8 +195,9 @@ bench: all ## measure; prints medians and the machine's own limits
 	$(TEST_ENV) $(BUILD)/athena-bench $(BENCH_ARGS)
 
 SOAK_SECONDS ?= 1800
-soak: all ## keep the server busy for SOAK_SECONDS (1800): does it stay as it was?
+soak: all ## keep the server busy for SOAK_SECONDS (1800), and over TLS: does it stay as it was?
 	$(TEST_ENV) $(BUILD)/athena-bench --soak $(SOAK_SECONDS)
+	$(TEST_ENV) $(BUILD)/athena-bench --soak $(SOAK_SECONDS) --tls
 
 # ---- JavaScript: vectors and real Automerge ----
 

@@ -7,7 +7,7 @@
 
 enum {
     BUCKET_COUNT = 4096,
-    RECENT_FRAMES = 4, /* readers are rarely spread over more positions than that */
+    RECENT_FRAMES = 2, /* readers are rarely spread over more positions than that */
     KEPT_FRAMES = 256, /* between the turns of readers who can each send one at once, */
     KEPT_FRAME_BYTES_MAX = 64 * 1024, /* where a larger one is under way meanwhile */
     KEPT_BYTES_MAX = 4 * 1024 * 1024, /* of all documents */

@@ -24,6 +24,8 @@ void metrics_write(const struct metrics *m, struct athena_buf *out) {
         {"documents", "gauge", "Documents now open on any connection.", m->documents},
         {"received_bytes_total", "counter", "Bytes received, after TLS.", m->bytes_received},
         {"sent_bytes_total", "counter", "Bytes sent, before TLS.", m->bytes_sent},
+        {"store_memory_bytes", "gauge", "Memory of the store, its caches above all.",
+         m->store_memory_bytes},
         {"messages_total", "counter", "Messages received.", m->sessions.messages},
         {"opened_total", "counter", "Documents opened.", m->sessions.opened},
         {"forbidden_total", "counter", "Proofs refused.", m->sessions.forbidden},

@@ -11,6 +11,7 @@ struct metrics {
     uint64_t documents;
     uint64_t bytes_received;
     uint64_t bytes_sent;
+    uint64_t store_memory_bytes;
     struct committer_counters commits;
     struct session_counters sessions;
 };

@@ -119,6 +119,7 @@ static bool write_page(struct connection_host *host, struct athena_text_view pat
     *content_type = "text/plain; version=0.0.4; charset=utf-8";
     server->metrics.connections = host->connections;
     server->metrics.documents = documents_count(host->session.documents);
+    server->metrics.store_memory_bytes = store_sqlite_memory();
     server->metrics.commits = committer_counters(server->committer);
     server->metrics.sessions = host->session.counters;
     metrics_write(&server->metrics, body);

@@ -101,6 +101,8 @@ struct store {
 /* Opens, or creates, the store in a data folder, and locks it against other processes. */
 enum athena_code store_sqlite_open(struct store **store, const char *folder,
                                    struct athena_error *error);
+/* Bytes of memory that all open stores of this kind have, their caches above all. */
+uint64_t store_sqlite_memory(void);
 /* In memory, for tests and simulation. What is not committed when store_memory_crash is called is
  * gone, as after a power loss. NULL without memory. */
 struct store *store_memory_new(void);

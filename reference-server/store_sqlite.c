@@ -566,3 +566,7 @@ enum athena_code store_sqlite_open(struct store **store, const char *folder,
         *store = &opened->base;
     return code;
 }
+
+uint64_t store_sqlite_memory(void) {
+    return (uint64_t)sqlite3_memory_used();
+}

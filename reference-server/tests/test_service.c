@@ -206,6 +206,7 @@ START_TEST(counts_for_prometheus) {
     ck_assert_uint_eq(client_metric(&page, "connections"), 1);
     ck_assert_uint_eq(client_metric(&page, "documents"), 1);
     ck_assert_uint_eq(client_metric(&page, "accepted_total"), 2);
+    ck_assert_uint_gt(client_metric(&page, "store_memory_bytes"), 10000);
     ck_assert_uint_eq(client_metric(&page, "changes_stored_total"), 7);
     ck_assert_uint_eq(client_metric(&page, "changes_duplicate_total"), 2);
     ck_assert_uint_eq(client_metric(&page, "commits_total"), 2);

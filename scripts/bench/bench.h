@@ -9,6 +9,7 @@
  *   program.c    programs under measurement: start, first line, processor time, memory, end
  *   server.c     athena-syncd on a fresh folder
  *   replica.c    athena-sync on a fresh folder
+ *   tube.c       a byte stream to the server, with TLS or without
  *   wire.c       one WebSocket connection of the load generator
  *   peer.c       the same with an open document
  *   corpus.c     a document's changes, sealed and framed before any clock starts

@@ -53,10 +53,10 @@ static void fanout_init(struct fanout *fanout, struct bench *bench, const struct
     fanout->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
     watch(fanout, fanout->timer, NULL);
     peer_open(&fanout->writer, bench, server, &fanout->corpus, 0);
-    watch(fanout, fanout->writer.wire.fd, &fanout->writer);
+    watch(fanout, fanout->writer.wire.tube.fd, &fanout->writer);
     for (size_t i = 0; i < readers; i++) {
         peer_open(&fanout->readers[i], bench, server, &fanout->corpus, 0);
-        watch(fanout, fanout->readers[i].wire.fd, &fanout->readers[i]);
+        watch(fanout, fanout->readers[i].wire.tube.fd, &fanout->readers[i]);
     }
 }
 

@@ -34,6 +34,7 @@ struct options {
     bool is_quick;
     int runs;
     double soak_s; /* 0: measure */
+    bool is_tls;   /* of the soak */
 };
 
 /* Removed on every way out. */
@@ -41,7 +42,7 @@ static struct bench bench;
 
 static void print_help(void) {
     puts("athena-bench [--only NAME,...] [--quick] [--runs N] [--json FILE]\n"
-         "athena-bench --soak SECONDS\n\n"
+         "athena-bench --soak SECONDS [--tls]\n\n"
          "Measures build/athena-syncd and build/athena-sync (ATHENA_BUILD names the folder) on\n"
          "loopback and a fresh folder in TMPDIR, or else in the build folder.\n\n"
          "  --only NAME,...  these measures\n"
@@ -50,7 +51,8 @@ static void print_help(void) {
          "  --json FILE      also write the figures there\n"
          "  --soak SECONDS   instead keep 500 connections busy for so long: 1 when the server "
          "loses\n"
-         "                   or doubles a change, or keeps memory or descriptors\n");
+         "                   or doubles a change, or keeps memory or descriptors\n"
+         "  --tls            over TLS\n");
     for (size_t i = 0; i < MEASURES; i++)
         printf("  %-10s %s\n", measures[i].name, measures[i].what);
 }
@@ -101,13 +103,11 @@ static double parse_seconds(const char *text) {
 }
 
 static struct options parse_options(int argc, char **argv) {
-    static const struct option known[] = {{"only", required_argument, NULL, 'o'},
-                                          {"quick", no_argument, NULL, 'q'},
-                                          {"runs", required_argument, NULL, 'r'},
-                                          {"json", required_argument, NULL, 'j'},
-                                          {"soak", required_argument, NULL, 's'},
-                                          {"help", no_argument, NULL, 'h'},
-                                          {0}};
+    static const struct option known[] = {
+        {"only", required_argument, NULL, 'o'}, {"quick", no_argument, NULL, 'q'},
+        {"runs", required_argument, NULL, 'r'}, {"json", required_argument, NULL, 'j'},
+        {"soak", required_argument, NULL, 's'}, {"tls", no_argument, NULL, 't'},
+        {"help", no_argument, NULL, 'h'},       {0}};
     struct options options = {0};
     for (int option; (option = getopt_long(argc, argv, "", known, NULL)) != -1;) {
         if (option == 'h') {
@@ -119,6 +119,7 @@ static struct options parse_options(int argc, char **argv) {
         options.only = option == 'o' ? optarg : options.only;
         options.json = option == 'j' ? optarg : options.json;
         options.is_quick |= option == 'q';
+        options.is_tls |= option == 't';
         options.soak_s = option == 's' ? parse_seconds(optarg) : options.soak_s;
         options.runs = option == 'r' ? parse_runs(optarg) : options.runs;
     }
@@ -181,7 +182,7 @@ int main(int argc, char **argv) {
     make_folder();
     raise_open_files();
     if (options.soak_s > 0)
-        soak_run(&bench, options.soak_s);
+        soak_run(&bench, options.soak_s, options.is_tls);
     else
         run_measures(&options);
     athena_decoder_free(bench.decoder);

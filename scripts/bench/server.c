@@ -2,40 +2,47 @@
 
 #include "scripts/bench/bench.h"
 #include "scripts/bench/folder.h"
+#include "scripts/bench/tube.h"
 
-#include <arpa/inet.h>
-#include <errno.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
-enum { LINE_BYTES_MAX = 512, METRICS_BYTES_MAX = 65536 };
+enum { LINE_BYTES_MAX = 512, METRICS_BYTES_MAX = 65536, ARGUMENTS_MAX = 16 };
 
-/* The first line names the address as a ws: URL. */
+/* The first line names the address as a URL. */
 static void read_url(struct server *server) {
     char line[LINE_BYTES_MAX];
     program_read_line(&server->program, line, sizeof line);
-    const char *at = strstr(line, "ws://");
+    const char *at = strstr(line, *server->cert ? "wss://" : "ws://");
     struct athena_url url = {0};
     struct athena_error error = {0};
     if (!at || athena_url_parse(&url, (struct athena_text_view){at, strcspn(at, " \r\n")},
                                 &error) != ATHENA_OK)
         bench_fail("the server's first line is \"%s\": %s", line, error.text);
     server->url = url;
-    snprintf(server->url_text, sizeof server->url_text, "ws://%s/", url.authority);
+    snprintf(server->url_text, sizeof server->url_text, "%s://%s/", url.secure ? "wss" : "ws",
+             url.authority);
+}
+
+/* An option and its value behind what argv has; nothing without a value. */
+static void add_option(const char **argv, const char *option, const char *value) {
+    while (*argv)
+        argv++;
+    argv[0] = value ? option : NULL;
+    argv[1] = value;
 }
 
 void server_restart(struct server *server, struct bench *bench) {
     char path[PATH_MAX];
     snprintf(path, sizeof path, "%s/athena-syncd", bench->programs);
-    const char *argv[] = {
-        path,         "--listen", "127.0.0.1:0",  "--log-level",
-        "warn",       "--data",   server->folder, server->name ? "--authority" : NULL,
-        server->name, NULL};
+    const char *argv[ARGUMENTS_MAX] = {path,   "--listen", "127.0.0.1:0", "--log-level",
+                                       "warn", "--data",   server->folder};
+    add_option(argv, "--authority", server->name);
+    add_option(argv, "--tls-cert", *server->cert ? server->cert : NULL);
+    add_option(argv, "--tls-key", *server->cert ? server->key : NULL);
     double start = bench_now();
     program_start(&server->program, argv);
     read_url(server);
@@ -45,6 +52,18 @@ void server_restart(struct server *server, struct bench *bench) {
 void server_start(struct server *server, struct bench *bench, const char *name) {
     *server = (struct server){.name = name};
     bench_fresh_path(bench, server->folder, sizeof server->folder, "server");
+    server_restart(server, bench);
+}
+
+void server_start_tls(struct server *server, struct bench *bench) {
+    *server = (struct server){0};
+    bench_fresh_path(bench, server->folder, sizeof server->folder, "server");
+    bench_fresh_path(bench, server->cert, sizeof server->cert, "cert");
+    bench_fresh_path(bench, server->key, sizeof server->key, "key");
+    static const char make[] = "exec openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 "
+                               "-nodes -subj /CN=localhost -keyout \"$1\" -out \"$2\" 2>/dev/null";
+    const char *const argv[] = {"/bin/sh", "-c", make, "sh", server->key, server->cert, NULL};
+    program_run(argv, NULL, 0, NULL, 0);
     server_restart(server, bench);
 }
 
@@ -59,23 +78,22 @@ void server_end(struct server *server) {
 
 /* The whole answer to a GET, NUL-terminated. */
 static void http_get(const struct athena_url *url, const char *path, char *answer, size_t size) {
-    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(url->port)};
-    inet_pton(AF_INET, url->host, &to.sin_addr);
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0 || connect(fd, (struct sockaddr *)&to, sizeof to) < 0)
-        bench_fail("connect to %s: %s", url->authority, strerror(errno));
-    dprintf(fd, "GET %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n", path, url->authority);
+    struct tube tube;
+    char request[LINE_BYTES_MAX];
     size_t len = 0;
-    for (ssize_t got = 1; got > 0 && len + 1 < size; len += (size_t)got) {
-        struct pollfd wanted = {.fd = fd, .events = POLLIN};
-        if (poll(&wanted, 1, BENCH_TIMEOUT_MS) != 1)
+    int request_len =
+        snprintf(request, sizeof request,
+                 "GET %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n", path, url->authority);
+    tube_connect(&tube, url, 0);
+    tube_send(&tube, request, (size_t)request_len);
+    for (bool has_ended = false; !has_ended && len + 1 < size;) {
+        struct pollfd wanted = {.fd = tube.fd, .events = POLLIN};
+        if (!tube_holds_more(&tube) && poll(&wanted, 1, BENCH_TIMEOUT_MS) != 1)
             bench_fail("GET %s: nothing within %d ms", path, BENCH_TIMEOUT_MS);
-        got = read(fd, answer + len, size - len - 1);
-        if (got <= 0)
-            break;
+        len += tube_receive(&tube, answer + len, size - len - 1, &has_ended);
     }
     answer[len] = '\0';
-    close(fd);
+    tube_close(&tube);
 }
 
 double server_metric(const struct server *server, const char *name) {

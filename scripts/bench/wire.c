@@ -2,21 +2,16 @@
 
 #include "scripts/bench/bench.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 enum { OP_CONTINUATION = 0, OP_TEXT = 1, OP_CLOSE = 8, OP_PING = 9, OP_PONG = 10 };
 enum { FIN = 0x80, MASKED = 0x80, HEADER_BYTES_MAX = 14, IN_BYTES_FIRST = 16384 };
-enum { SEND_BYTES_MAX = 262144, PING_BYTES_MAX = 125 };
+enum { PING_BYTES_MAX = 125 };
 
 /* ---- frames out ---- */
 
@@ -51,28 +46,11 @@ void wire_frame(struct athena_buf *frames, struct athena_text_view json) {
 
 /* ---- connection ---- */
 
-static int connect_from(const struct athena_url *url, unsigned source) {
-    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(url->port)}, from = to;
-    if (inet_pton(AF_INET, url->host, &to.sin_addr) != 1)
-        bench_fail("%s is not an IPv4 address", url->host);
-    from.sin_port = 0;
-    from.sin_addr.s_addr = htonl(INADDR_LOOPBACK + source);
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), yes = 1;
-    if (fd < 0)
-        bench_fail("socket: %s", strerror(errno));
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
-    setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &yes, sizeof yes);
-    if (bind(fd, (struct sockaddr *)&from, sizeof from) < 0 ||
-        connect(fd, (struct sockaddr *)&to, sizeof to) < 0)
-        bench_fail("connect to %s: %s", url->authority, strerror(errno));
-    return fd;
-}
-
 /* The answer up to its empty line; what follows it stays for wire_next. */
 static void await_upgrade(struct wire *wire) {
     const char *end = NULL;
     while (!end) {
-        struct pollfd wanted = {.fd = wire->fd, .events = POLLIN};
+        struct pollfd wanted = {.fd = wire->tube.fd, .events = POLLIN};
         if (poll(&wanted, 1, BENCH_TIMEOUT_MS) != 1)
             bench_fail("no answer to the handshake within %d ms", BENCH_TIMEOUT_MS);
         wire_fill(wire);
@@ -85,7 +63,8 @@ static void await_upgrade(struct wire *wire) {
 }
 
 void wire_connect(struct wire *wire, const struct athena_url *url, unsigned source) {
-    *wire = (struct wire){.fd = connect_from(url, source)};
+    *wire = (struct wire){0};
+    tube_connect(&wire->tube, url, source);
     char request[1024];
     int len = snprintf(request, sizeof request,
                        "GET / HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\n"
@@ -93,17 +72,17 @@ void wire_connect(struct wire *wire, const struct athena_url *url, unsigned sour
                        "Sec-WebSocket-Key: YXRoZW5hLWJlbmNoLWtleQ==\r\n"
                        "Sec-WebSocket-Protocol: " ATHENA_SUBPROTOCOL "\r\n\r\n",
                        url->authority);
-    if (write(wire->fd, request, (size_t)len) != len)
-        bench_fail("the handshake could not be sent: %s", strerror(errno));
+    if (tube_send(&wire->tube, request, (size_t)len) != (size_t)len)
+        bench_fail("the handshake could not be sent");
     await_upgrade(wire);
 }
 
 void wire_close(struct wire *wire) {
-    close(wire->fd);
+    tube_close(&wire->tube);
     free(wire->in);
     athena_buf_fini(&wire->joined);
     athena_buf_fini(&wire->control);
-    *wire = (struct wire){.fd = -1};
+    *wire = (struct wire){.tube.fd = -1};
 }
 
 /* ---- output ---- */
@@ -120,11 +99,7 @@ bool wire_has_output(const struct wire *wire) {
 
 /* False when the socket takes no more. */
 static bool send_some(struct wire *wire, const void *at, size_t len, size_t *sent) {
-    ssize_t count = send(wire->fd, at, len < SEND_BYTES_MAX ? len : SEND_BYTES_MAX,
-                         MSG_DONTWAIT | MSG_NOSIGNAL);
-    if (count < 0 && errno != EAGAIN)
-        bench_fail("send: %s", strerror(errno));
-    *sent = count > 0 ? (size_t)count : 0;
+    *sent = tube_send(&wire->tube, at, len);
     return *sent == len;
 }
 
@@ -163,12 +138,14 @@ static void make_room(struct wire *wire) {
 }
 
 void wire_fill(struct wire *wire) {
-    make_room(wire);
-    ssize_t got =
-        recv(wire->fd, wire->in + wire->in_len, wire->in_capacity - wire->in_len, MSG_DONTWAIT);
-    if (got == 0 || (got < 0 && errno != EAGAIN))
-        bench_fail("the server ended a connection: %s", got ? strerror(errno) : "end of stream");
-    wire->in_len += got > 0 ? (size_t)got : 0;
+    bool has_ended;
+    do {
+        make_room(wire);
+        wire->in_len += tube_receive(&wire->tube, wire->in + wire->in_len,
+                                     wire->in_capacity - wire->in_len, &has_ended);
+        if (has_ended)
+            bench_fail("the server ended a connection: %s", errno ? strerror(errno) : "no reason");
+    } while (tube_holds_more(&wire->tube));
 }
 
 struct frame {
@@ -237,7 +214,7 @@ bool wire_next(struct wire *wire, struct athena_text_view *json) {
 struct athena_text_view wire_receive(struct wire *wire) {
     struct athena_text_view json;
     while (!wire_next(wire, &json)) {
-        struct pollfd wanted = {.fd = wire->fd, .events = POLLIN};
+        struct pollfd wanted = {.fd = wire->tube.fd, .events = POLLIN};
         wanted.events |= wire_has_output(wire) ? POLLOUT : 0;
         if (poll(&wanted, 1, BENCH_TIMEOUT_MS) != 1)
             bench_fail("no message within %d ms", BENCH_TIMEOUT_MS);

@@ -9,12 +9,12 @@
 #ifndef BENCH_WIRE_H
 #define BENCH_WIRE_H
 
-#include "protocol/athena_protocol.h"
+#include "scripts/bench/tube.h"
 
 #include <stdbool.h>
 
 struct wire {
-    int fd;
+    struct tube tube;
     uint8_t *in;
     size_t in_at, in_len, in_capacity;
     size_t taken;                 /* bytes of the message last given, to be dropped at the next */
