@@ -165,6 +165,13 @@ conformance: all ## run the conformance suite against the reference server and c
 	$(TEST_ENV) $(BUILD)/athena-conform server --exec '$(SERVER_COMMAND)' $(CONFORM_ARGS)
 	$(TEST_ENV) $(BUILD)/athena-conform client --driver '$(CLIENT_COMMAND)' $(CONFORM_ARGS)
 
+REPORT = $(BUILD)/report
+report: all ## HTML reports of the reference, and index.html with what shows each requirement, in $(BUILD)/report
+	@mkdir -p $(REPORT)
+	-$(TEST_ENV) $(BUILD)/athena-conform server --exec '$(SERVER_COMMAND)' --report html=$(REPORT)/servers.html
+	-$(TEST_ENV) $(BUILD)/athena-conform client --driver '$(CLIENT_COMMAND)' --report html=$(REPORT)/clients.html
+	node scripts/trace.mjs --quiet --html $(REPORT)/index.html --reports
+
 report-page: all ## look at the suite's HTML report in Chromium: wide, narrow, light, dark
 	$(TEST_ENV) node scripts/browse-report.mjs
 
@@ -295,7 +302,7 @@ dist: ## a source archive of HEAD in dist/
 clean: ## remove what was built
 	rm -rf build dist compile_commands.json
 
-.PHONY: all help deps deps-dev check conformance report-page asan valgrind mutants storm trace bench interop-deps \
+.PHONY: all help deps deps-dev check conformance report report-page asan valgrind mutants storm trace bench interop-deps \
         vectors-check interop web web-check fuzz soak model faults format lint install dist clean
 
 -include $(shell find build -name '*.d' 2>/dev/null)

@@ -8,10 +8,10 @@
 // nothing and the requirement is the first of the scenario; or the harness checks it of its own accord
 // (conformance/duty.h). It lists all that it covers by its steps, and nothing that it does not cover.
 //
-// --quiet leaves the table out. --reports lets the page's scenarios lead to servers.html and clients.html
-// beside it, the reports of `make report`.
+// --quiet leaves the table out. --reports lets the page's scenarios lead to where they stand in servers.html
+// and clients.html beside it, the reports of `make report`.
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { join, relative } from 'node:path'
+import { dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 
@@ -225,23 +225,23 @@ const REPORTS = '<p>The last run: <a href="servers.html">scenarios for servers</
 const escape = (text) => text.replaceAll('&', '&amp;').replaceAll('<', '&lt;')
 const prose = (text) => escape(text).replace(/`([^`]+)`/g, '<code>$1</code>')
 
-// A scenario leads to its place in the report, where there is one.
-function item(kind, text, isLinked) {
+// `reports` holds the texts of the reports that a scenario may lead to, by kind.
+function item(kind, text, reports) {
   const code = `<code>${escape(text)}</code>`
-  return isLinked && ['servers', 'clients'].includes(kind) && text !== 'every scenario' ? `<a href="${kind}.html#${text}">${code}</a>` : code
+  return reports[kind]?.includes(`id="${text}"`) ? `<a href="${kind}.html#${text}">${code}</a>` : code
 }
 
-function evidence(requirement, isLinked) {
+function evidence(requirement, reports) {
   return [...evidenceOf(requirement)].map(({ name, list, reason }) =>
-    `<dt>${name}<dd>${list.length > 0 ? list.map((text) => item(name, text, isLinked)).join(', ') : `<i>${prose(reason)}</i>`}`).join('')
+    `<dt>${name}<dd>${list.length > 0 ? list.map((text) => item(name, text, reports)).join(', ') : `<i>${prose(reason)}</i>`}`).join('')
 }
 
-function page(result, isLinked) {
+function page(result, reports) {
   const sections = result.requirements.map((requirement) =>
-    `<section class="linked" id="${requirement.id}"><div><h2>${requirement.id}</h2><p>${prose(requirement.sentence)}</p></div><dl>${evidence(requirement, isLinked)}</dl></section>`)
+    `<section class="linked" id="${requirement.id}"><div><h2>${requirement.id}</h2><p>${prose(requirement.sentence)}</p></div><dl>${evidence(requirement, reports)}</dl></section>`)
   return '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">' +
     `<title>Requirements – Athena Sync</title>\n<style>${STYLE}</style></head>\n<body><header><p class="dim">Athena Sync Protocol</p>\n` +
-    `<h1>Requirements, and what shows them</h1>\n<p>${summary(result)}.</p>${isLinked ? REPORTS : ''}` +
+    `<h1>Requirements, and what shows them</h1>\n<p>${summary(result)}.</p>${reports.servers ? REPORTS : ''}` +
     result.holes.map((hole) => `<p class="fail">${escape(hole)}</p>`).join('') +
     '</header>\n<nav aria-label="Filter"><form hidden><input id="q" type="search" placeholder="id, word, scenario or file" aria-label="Filter"><output for="q"></output></form></nav>\n' +
     `<main>${sections.join('\n')}</main>\n<script>${SCRIPT}</script></body></html>\n`
@@ -254,7 +254,9 @@ function main() {
   for (const hole of result.holes) console.log(hole)
   console.log(summary(result))
   if (values.json) writeFileSync(values.json, JSON.stringify(result, null, 2) + '\n')
-  if (values.html) writeFileSync(values.html, page(result, values.reports))
+  const beside = (name) => readFileSync(join(dirname(values.html), name), 'utf8')
+  const reports = values.reports ? { servers: beside('servers.html'), clients: beside('clients.html') } : {}
+  if (values.html) writeFileSync(values.html, page(result, reports))
   process.exitCode = result.holes.length > 0 ? 1 : 0
 }
 
