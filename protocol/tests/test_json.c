@@ -448,7 +448,7 @@ enum { ALIKE = sizeof alike / sizeof alike[0] };
 /* All of these names in an order that `seed` decides, then the one of `twice` the other way; none
  * for ALIKE. */
 static struct athena_buf names_in_some_order(unsigned seed, size_t twice) {
-    size_t order[ALIKE];
+    size_t order[ALIKE] = {0};
     for (size_t i = 0; i < ALIKE; i++) {
         seed = seed * 1103515245u + 12345u;
         size_t at = (seed >> 16) % (i + 1);

@@ -101,12 +101,12 @@ static unsigned long number_in(struct athena_text_view cell) {
 /* PADME(m) by the very steps of section 4.3. */
 static unsigned long padme(unsigned long m) {
     unsigned e = 0;
-    unsigned s = 0;
+    unsigned s = 1;
     while (m >> e > 1)
         e++;
-    while (e >> s > 1)
+    while (e >> s > 0)
         s++;
-    unsigned long unit = 1ul << (e - (s + 1));
+    unsigned long unit = 1ul << (e > s ? e - s : 0);
     return (m + unit - 1) / unit * unit;
 }
 

@@ -354,9 +354,11 @@ static char *with_zeros(const char *type, const char *member, size_t zeros) {
     ck_assert_ptr_nonnull(text);
     size_t len = (size_t)snprintf(text, 256, "{\"type\":\"%s\",\"req\":7,\"doc\":\"%s\",\"%s\":[0",
                                   type, doc, member);
-    for (size_t i = 1; i < zeros; i++, len += 2)
-        memcpy(text + len, ",0", 2);
-    memcpy(text + len, "]}", sizeof "]}");
+    for (size_t i = 1; i < zeros; i++) {
+        text[len++] = ',';
+        text[len++] = '0';
+    }
+    snprintf(text + len, sizeof "]}", "]}");
     return text;
 }
 
