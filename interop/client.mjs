@@ -33,7 +33,7 @@
 import { Backoff } from './client/backoff.mjs'
 import { ConnectionLost, Link, RequestFailed } from './client/link.mjs'
 import { State } from './client/state.mjs'
-import { LONGEST_RETRY, Sync } from './client/sync.mjs'
+import { isForNow, LONGEST_RETRY, Sync } from './client/sync.mjs'
 import { authorityOf } from './lib/authority.mjs'
 import { deriveKeys } from './lib/keys.mjs'
 import { itemHash } from './lib/digest.mjs'
@@ -43,7 +43,6 @@ import { encode } from './lib/base64url.mjs'
 
 const TIMES = { welcome: 30000, idle: 30000, patience: 30000, proven: 30000 }
 const FAULTY_ENDINGS = [1002, 1003, 1007, 1009, 4000, 4001]
-const REFUSALS = ['forbidden', 'wrong-authority']
 
 export class Replica {
   #options
@@ -280,7 +279,7 @@ export class Replica {
 
   #lostOrRefused(error) {
     if (!(error instanceof RequestFailed)) return this.#lost(error)
-    if (REFUSALS.includes(error.code) || error.retryAfter === 0) this.#fault(error.code, error.message)
+    if (!isForNow(error.code)) this.#fault(error.code, error.message) // ASP-ERR-10
   }
 
   #announce() {

@@ -129,17 +129,17 @@ export class Sync {
     return { records: all('records'), known: all('known'), conflicts: all('conflicts'), gap: parts.some(({ gap }) => gap) }
   }
 
-  /** Judges received changes in the order of ASP-CLI-23 to 27; a refused envelope gives way (ASP-CLI-47). */
+  /** Judges received changes in the order of ASP-CLI-23 to 27; a refused envelope gives way to one that opens (ASP-CLI-47). */
   #receive(changes) {
     const found = { records: [], known: [], conflicts: [] }
     for (const { id, data } of changes) {
       const item = itemHash(id, data)
       found.known.push([id, item])
-      const held = this.#state.held(id)
-      if (held && !equal(held.item, item)) found.conflicts.push({ id, item: encode(item) })
-      const refused = this.#state.quarantine.get(id)
-      if (held || (refused && equal(refused.item, item))) continue
-      found.records.push(this.#recordOf(id, data, encode(item)))
+      const before = this.#state.itemOf(id)
+      if (before && equal(before, item)) continue
+      const record = this.#state.held(id) ? null : this.#recordOf(id, data, encode(item))
+      if (before && (record === null || isRefused(record))) found.conflicts.push({ id, item: encode(item) })
+      else found.records.push(record)
     }
     return found
   }
@@ -274,7 +274,7 @@ export class Sync {
   #pushFailed(error, batch) {
     if (!(error instanceof RequestFailed)) throw error
     const ids = batch.map(({ id }) => id)
-    if (AGAIN_LATER.includes(known(error.code))) return this.#later(ids, error.retryAfter)
+    if (isForNow(error.code)) return this.#later(ids, error.retryAfter)
     this.#report(error.code, error.message)
     for (const id of ids) this.#skipped.add(id)
   }
@@ -315,6 +315,12 @@ const CODES = [
   'bad-message', 'unknown-type', 'not-open', 'already-open', 'forbidden', 'wrong-authority', 'unknown-cursor',
   'limit', 'rate', 'unavailable', 'internal', 'shutting-down'
 ]
+
+/** Whether a request that was refused with this code may be made again later. */
+export const isForNow = (code) => AGAIN_LATER.includes(known(code))
+
+// Whether a record is of an envelope that does not open; one that Automerge refuses does.
+const isRefused = ({ quarantine }) => quarantine !== undefined && quarantine.code !== NOT_A_CHANGE
 
 /** A code this client knows; any other counts as `internal` (ASP-ERR-4). */
 const known = (code) => (CODES.includes(code) ? code : 'internal')

@@ -9,6 +9,8 @@ import { Backoff } from '../client/backoff.mjs'
 import { State } from '../client/state.mjs'
 import { add, digestText, itemHash } from '../lib/digest.mjs'
 import { decode, encode } from '../lib/base64url.mjs'
+import { encodeChange } from '../lib/messages.mjs'
+import { seal } from '../lib/envelope.mjs'
 import { newChangeId } from '../lib/ids.mjs'
 import { NodeWebSocket } from '../node/websocket.mjs'
 
@@ -138,6 +140,86 @@ for (const code of ['forbidden', 'wrong-authority']) {
   })
 }
 
+for (const code of ['rate', 'unavailable', 'internal', 'something-new', 'limit', 'not-open']) {
+  test(`a request of the resume that is answered with ${code} ends it, and the next connection makes it good`, async (t) => {
+    const id = newChangeId('aa')
+    const opened = { type: 'opened', count: 1, digest: digestText(add(0n, itemHash(id, decode('AA')))), cursor: 'c' }
+    const answers = {
+      open: () => opened,
+      list: (request) => ({ type: 'listed', [request.data ? 'changes' : 'ids']: [request.data ? { id, data: 'AA' } : id], cursor: 'c', more: false }),
+      get: () => ({ type: 'got', changes: [{ id, data: 'AA' }], missing: [] })
+    }
+    for (const type of ['open', 'list', 'get']) {
+      const refuse = first({ type: 'error', code, message: 'not now' })
+      const server = await scripted(t, { answer: usual({ ...answers, [type]: (request) => refuse() ?? answers[type](request) }) })
+      const anna = await replica(t, { url: server.url })
+      await anna.add(one) // with a change held, ids are listed and then got
+      const closed = server.closes.next('close')
+      anna.connect()
+      assert.equal((await closed).code, 1000)
+      await anna.synced()
+      assert.deepEqual(anna.events.of('fault').map((fault) => fault.code), ['limit', 'not-open'].includes(code) ? [code] : [], type)
+      assert.deepEqual([anna.state().known, anna.state().quarantined], [2, 1])
+    }
+  })
+}
+
+test('what is added during a resume is pushed after it', async (t) => {
+  const ids = [newChangeId('bb'), newChangeId('bb')]
+  const sum = ids.reduce((all, id) => add(all, itemHash(id, decode('AA'))), 0n)
+  const list = ({ req, doc, after }, { send }) => {
+    const page = { type: 'listed', req, doc, changes: [{ id: ids[after ? 1 : 0], data: 'AA' }], cursor: after ? 'c2' : 'c1', more: !after }
+    if (after) send(page)
+    else anna.add(one).then(() => send(page))
+    return null
+  }
+  const opened = { type: 'opened', count: 2, digest: digestText(sum), cursor: 'c2' }
+  const server = await scripted(t, { answer: usual({ open: () => opened, list }) })
+  const anna = await replica(t, { url: server.url })
+  anna.connect()
+  await anna.events.next('in-sync')
+  assert.deepEqual(server.requests.map(({ type }) => type), ['open', 'list', 'list', 'push'])
+})
+
+test('the bytes of a conflict that cannot be got now are got later', async (t) => {
+  const writer = new Writer()
+  const anna = await replica(t, { secret: writer.secret })
+  const [id] = await anna.add(one)
+  const theirs = encodeChange({ id, data: seal(writer.keys, id, text('theirs')) })
+  const refuse = first({ type: 'error', code: 'unavailable', message: 'not now' })
+  const special = {
+    push: () => ({ type: 'pushed', duplicates: [], rejected: [{ index: 0, code: 'conflict' }] }),
+    get: () => refuse() ?? { type: 'got', changes: [theirs], missing: [] }
+  }
+  const server = await scripted(t, { answer: usual(special) })
+  const conflict = anna.events.next('conflict', { id })
+  anna.connect(server.url)
+  await conflict
+  await anna.synced()
+  assert.deepEqual([anna.events.of('fault'), anna.state().pending], [[], 0])
+})
+
+test('a refused envelope gives way to one that opens, and to no other', { timeout: 60000 }, async (t) => {
+  const writer = new Writer()
+  const id = newChangeId('aa')
+  const good = encodeChange({ id, data: seal(writer.keys, id, text('good')) })
+  const listing = (data) => usual({
+    open: () => ({ type: 'opened', count: 1, digest: digestText(add(0n, itemHash(id, decode(data)))), cursor: 'c' }),
+    list: (request) => ({ type: 'listed', ...(request.data ? { changes: [{ id, data }] } : { ids: [id] }), cursor: 'c', more: false })
+  })
+  const anna = await replica(t, { secret: writer.secret })
+  const visit = async (data) => {
+    const { url } = await scripted(t, { answer: listing(data) })
+    anna.connect(url)
+    await anna.events.next('in-sync')
+    return [anna.state().quarantined, anna.state().changes, anna.events.of('quarantined').length, anna.events.of('conflict').length]
+  }
+  assert.deepEqual(await visit('AA'), [1, 0, 1, 0])
+  assert.deepEqual(await visit('AQ'), [1, 0, 1, 1])
+  assert.deepEqual(await visit(good.data), [0, 1, 1, 1])
+  assert.deepEqual(await visit('AA'), [0, 1, 1, 2])
+})
+
 test('a refusal with retry_after_ms keeps the next attempt off for that long', async (t) => {
   const server = await scripted(t, { answer: usual({ open: () => ({ type: 'error', code: 'rate', message: 'later', retry_after_ms: 7200000 }) }) })
   const anna = await replica(t, { url: server.url })
@@ -190,7 +272,11 @@ test('what a push has to wait for is waited for on the next connection, too', as
 
 const wrongs = {
   'a binary message': [({ socket }) => { socket.send(Buffer.from('{}')) }, 1003],
-  'a violation': [({ socket }) => { socket.send('{"type":"changed","type":"changed"}') }, 4000],
+  'a member twice': [({ socket }) => { socket.send('{"type":"changed","type":"changed"}') }, 4000],
+  'a violation in a message of unknown type': [({ socket }) => { socket.send('{"type":"x:y","a":[') }, 4000],
+  'an escaped zero': [({ socket }) => { socket.send('{"type":"x:y","a":"\\u0000"}') }, 4000],
+  'a number above 2^53 - 1': [({ socket }) => { socket.send('{"type":"x:y","a":9007199254740992}') }, 4000],
+  'an object of 65 members': [({ send }) => { send(Object.fromEntries([['type', 'x:y'], ...Array.from({ length: 64 }, (_, i) => [i, i])])) }, 4000],
   'a wrong member': [({ send }) => { send({ type: 'changed', doc: 5 }) }, 4000],
   'a reply to nothing': [({ send }, { doc }) => { send({ type: 'closed', req: 99, doc }) }, 4000],
   'a live change before opened': [({ send }, { doc }) => { send({ type: 'changed', doc, cursor: 'c', changes: [{ id: newChangeId('aa'), data: 'AA' }] }) }, 4000],
