@@ -17,11 +17,12 @@ function secretOfPage() {
 // A device belongs to one page at a time: its lock is held until the page is gone. So a reload finds
 // its devices again, and a further tab gets others.
 function takeDevice(doc, number) {
-  return new Promise((resolve) => {
-    navigator.locks.request(`${doc} ${number}`, { ifAvailable: true }, (lock) => {
+  return new Promise((resolve, reject) => {
+    const hold = (lock) => {
       resolve(lock !== null)
       return lock && new Promise((release) => addEventListener('pagehide', release))
-    })
+    }
+    navigator.locks.request(`device ${doc} ${number}`, { ifAvailable: true }, hold).catch(reject)
   })
 }
 

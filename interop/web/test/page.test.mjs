@@ -4,6 +4,8 @@ import assert from 'node:assert/strict'
 import { mkdirSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { BUILD, device, field, inBrowser, line, openPage, serve, SERVERS, settled, temporary } from './browser-kit.mjs'
+import { encode } from '../../lib/base64url.mjs'
+import { deriveKeys, newSecret } from '../../lib/keys.mjs'
 import { difference } from '../text.mjs'
 
 const SENTENCE = 'Nobody else reads this sentence.'
@@ -73,6 +75,13 @@ inBrowser('the inspector shows what the server sees beside what the user sees', 
   const cells = await live.locator('td').allTextContents()
   assert.match(cells[0], /^[0-9a-f]{8}… {2}A[\w-]{47}… \d+ bytes$/)
   assert.equal(cells[1], 'writes “hello”')
+})
+
+inBrowser('a document whose id begins with a dash is like others', {}, async (t, browser) => {
+  let secret
+  do secret = newSecret()
+  while (!deriveKeys(secret).docText.startsWith('-'))
+  await openPage(browser, `${await serve(t)}web/index.html#${encode(secret)}`)
 })
 
 inBrowser('a wrong secret is told, and nothing is opened', {}, async (t, browser) => {
