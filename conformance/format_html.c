@@ -114,24 +114,46 @@ static void write_about(FILE *out, const cJSON *run) {
             format_text(run, "version"), format_text(run, "protocol"));
 }
 
+/* Of more than a line the first is what to read. */
+static void write_trouble(FILE *out, const char *text) {
+    size_t len = strcspn(text, "\n");
+    bool is_long = text[len] == '\n';
+    fputs(is_long ? "<details class=\"trouble\"><summary>" : "<p class=\"trouble\">", out);
+    format_write_content(out, text, len);
+    if (is_long) {
+        fputs("</summary><pre tabindex=\"0\">", out);
+        format_write_content(out, text + len + 1, strlen(text + len + 1));
+    }
+    fputs(is_long ? "</pre></details>\n" : "</p>\n", out);
+}
+
+/* Large up to where the reason begins. */
+static void write_verdict(FILE *out, const cJSON *run, const unsigned counts[4]) {
+    const char *verdict = format_text(run, "verdict");
+    size_t len = strcspn(verdict, ":;");
+    bool is_good = format_number(run, "exit") == 0 && count_class(run, "expected") == 0;
+    fprintf(out, "<h1 class=\"%s\">", counts[0] > 0 ? "fail" : is_good ? "pass" : "odd");
+    format_write_content(out, verdict, len);
+    fputs("</h1>\n", out);
+    if (verdict[len] == '\0')
+        return;
+    len += 1 + strspn(verdict + len + 1, " ");
+    fputs("<p class=\"reason\">", out);
+    format_write_content(out, verdict + len, strlen(verdict + len));
+    fputs("</p>\n", out);
+}
+
 static void write_header(FILE *out, const cJSON *run) {
     const cJSON *trouble;
     unsigned counts[4];
-    const char *verdict = format_text(run, "verdict");
     count_family(run, NULL, counts);
     counts[3] = 0;
-    fprintf(out, "<header><p class=\"dim\">Athena Sync conformance</p>\n<h1 class=\"%s\">",
-            format_number(run, "exit") != 0    ? "fail"
-            : count_class(run, "expected") > 0 ? "odd"
-                                               : "pass");
-    format_write_content(out, verdict, strlen(verdict));
-    fputs("</h1>\n", out);
+    fputs("<header><p class=\"dim\">Athena Sync conformance</p>\n", out);
+    write_verdict(out, run, counts);
     write_bar(out, counts);
     write_counts(out, run);
     cJSON_ArrayForEach(trouble, cJSON_GetObjectItemCaseSensitive(run, "troubles")) {
-        fputs("<pre class=\"trouble\">", out);
-        format_write_content(out, trouble->valuestring, strlen(trouble->valuestring));
-        fputs("</pre>\n", out);
+        write_trouble(out, trouble->valuestring);
     }
     write_about(out, run);
     fputs("</header>\n", out);

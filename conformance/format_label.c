@@ -1,6 +1,7 @@
 /* A line of a transcript in a few words: what kind of message, and what in it tells it from others.
  */
 #include "conformance/format.h"
+#include "conformance/memory.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -176,8 +177,25 @@ static void write_plain(FILE *out, const char *text) {
     format_write_content(out, text + 1, len);
 }
 
+/* A message of which printable_copy wrote something \xNN, which JSON does not know. */
+static cJSON *parse(const char *text) {
+    struct bytes json = {0};
+    for (const char *at = text; *at != '\0'; at++) {
+        bytes_append(&json, at, 1);
+        if (*at != '\\')
+            continue;
+        bytes_append(&json, "\\", at[1] == 'x');
+        bytes_append(&json, at + 1, at[1] != '\0');
+        at += at[1] != '\0';
+    }
+    bytes_append(&json, "", 1);
+    cJSON *message = cJSON_Parse((const char *)json.at);
+    bytes_fini(&json);
+    return message;
+}
+
 void format_write_label(const char *text, bool names_documents, FILE *out) {
-    cJSON *message = cJSON_Parse(text);
+    cJSON *message = parse(text);
     const cJSON *name = find_name(message);
     const cJSON *member;
     if (name == NULL) {
