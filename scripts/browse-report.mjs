@@ -43,7 +43,7 @@ const RUNS = {
   green: [0, 'server', '--exec', `${SYNCD} ${SETTINGS}`],
   client: [0, 'client', '--driver', DRIVER, 'cut/*'],
   broken: [1, 'server', '--exec', script('fixtures/mutants/cheats/stores-nothing.mjs')],
-  known: [0, 'server', '--exec', `${SYNCD} --limit-batch 50`, '--expect-failures', join(work, 'known')],
+  known: [3, 'server', '--exec', `${SYNCD} --limit-batch 50`, '--expect-failures', join(work, 'known')],
   // These scenarios start a server each.
   hostile: [1, 'server', '--exec', `${script('scripts/hostile-server.mjs')} ${join(work, 'turns')}`, '--jobs', '2', 'durability/*']
 }
@@ -191,6 +191,10 @@ async function layout(report) {
 /** Each failure shows all that the terminal shows, and few of them at once. */
 async function failures(report) {
   await look(report, {}, async (page) => {
+    const { y } = await page.locator('#broken h2').boundingBox()
+    assert.ok(y < page.viewportSize().height, `what is broken begins at ${y}`)
+    const colours = await page.locator('.counts a').evaluateAll((all) => all.map((a) => getComputedStyle(a).color))
+    assert.ok(new Set(colours).size >= 3, `the counts have the colours ${colours}`)
     assert.ok(await page.locator('details.scenario[open]').count() <= 3, 'too many are open')
     assert.ok(await page.locator('#failed details.scenario[open]').count() >= 1, 'none is open')
     const failed = report.scenarios.filter(({ status }) => status === 'fail')
@@ -261,6 +265,7 @@ async function links(report, name) {
       const { y } = await scenario.boundingBox()
       assert.ok(y >= 0 && y < 300, `${name} is at ${y}`)
       assert.equal(await page.locator('nav form').isVisible(), script)
+      assert.equal(await scenario.evaluate(({ open }) => open), script)
     })
   }
   await look(report, { hash: '#ASP-LIVE-1' }, (page) => page.locator('[id="ASP-LIVE-1"] td').first().waitFor({ state: 'visible' }))
