@@ -99,7 +99,8 @@ START_TEST(keeps_few_frames) {
     for (size_t i = 0; i < DOCUMENTS; i++)
         frame_unref(changed(i, 0, 1));
     size_t after = mallinfo2().uordblks + mallinfo2().hblkhd;
-    ck_assert_msg(after < before + DOCUMENTS * MEDIUM, "%zu bytes are kept", after - before);
+    ck_assert_msg(after < before + (size_t)DOCUMENTS * MEDIUM, "%zu bytes are kept",
+                  after - before);
     close_all(DOCUMENTS);
 }
 END_TEST
