@@ -1,15 +1,15 @@
 // One device: a text field, its replica, its inspector.
 import { Replica } from '../client.mjs'
 import { deriveKeys } from '../lib/keys.mjs'
+import { Editor } from './editor.mjs'
 import { Inspector, tapped } from './inspector.mjs'
 import { IndexedDBStorage } from './storage-indexeddb.mjs'
-import { Text, validate } from './text.mjs'
+import { validate } from './text.mjs'
 
 export class Device {
   #view
-  #text = new Text()
+  #editor
   #replica
-  #arrived = []
   #isOnline = true
   #due = null // a timer
 
@@ -29,6 +29,7 @@ export class Device {
 
   async #open({ database, secret, url }) {
     const inspector = new Inspector(this.#view.messages, this.#view.total, deriveKeys(secret))
+    this.#editor = new Editor(this.#view.field, (changes) => this.#keep(changes))
     this.#replica = await Replica.open({
       storage: await IndexedDBStorage.open(database),
       WebSocket: tapped((message) => inspector.show(message)),
@@ -38,40 +39,25 @@ export class Device {
       validate
     })
     this.#show()
-    this.#view.field.addEventListener('input', () => this.#edited())
     this.#view.line.addEventListener('click', () => this.#switchLine())
     this.#replica.connect()
   }
 
-  #heard({ event, data }) {
-    if (event === 'change') this.#arrived.push(data)
+  #heard({ event, own, data }) {
+    if (event === 'change' && !(own && this.#replica)) this.#editor.receive(data)
     this.#due ??= setTimeout(() => this.#show())
   }
 
   // Once for all events of one turn: an event comes while the replica is still at work.
   #show() {
     this.#due = null
-    this.#take()
+    this.#editor.show()
     this.#tell()
   }
 
-  // What came from elsewhere, all at once; the caret stays where it was in the text.
-  #take() {
-    if (this.#arrived.length === 0) return
-    const { field } = this.#view
-    const marks = [field.selectionStart, field.selectionEnd].map((position) => this.#text.mark(position))
-    this.#text.apply(this.#arrived.splice(0))
-    if (field.value === this.#text.toString()) return
-    field.value = this.#text.toString()
-    field.setSelectionRange(...marks.map((mark) => this.#text.positionOf(mark)))
-  }
-
-  async #edited() {
-    const { actor } = this.#text
-    const data = this.#text.edit(this.#view.field.value)
-    if (data === null) return
+  async #keep(changes) {
     try {
-      await this.#replica.add([{ actor, data }])
+      await this.#replica.add(changes)
     } catch (error) {
       this.#view.status.textContent = `not kept: ${error.message}`
     }

@@ -10,6 +10,12 @@ function seed() {
 
 const isLow = (unit) => unit >= 0xdc00 && unit < 0xe000
 
+// Code units that one change inserts, or removes, at most: with any text it stays far below the least
+// `limits.change` that servers should announce, and one too large would keep all later ones from being read.
+const MOST = 32768
+const TOLD = 16384 // bytes of a change that is worth being told in words
+const SHOWN = 80 // characters of what it writes
+
 /** Where two texts differ: { at, removed, inserted }, never within a character of two code units. */
 export function difference(before, after) {
   const shorter = Math.min(before.length, after.length)
@@ -20,6 +26,25 @@ export function difference(before, after) {
   while (end < shorter - at && before.at(-1 - end) === after.at(-1 - end)) end++
   if (end > 0 && isLow(before.charCodeAt(before.length - end))) end--
   return { at, removed: before.length - at - end, inserted: after.slice(at, after.length - end) }
+}
+
+/** Where a position of a text is after splices of it. */
+export function moved(position, splices) {
+  return splices.reduce((now, { at, removed, inserted }) => {
+    if (now <= at) return now
+    return now >= at + removed ? now - removed + inserted.length : at
+  }, position)
+}
+
+// How many of so many units from `at` on one change takes.
+function portion(text, at, wanted) {
+  const most = Math.min(wanted, MOST)
+  return most < wanted && isLow(text.charCodeAt(at + most)) ? most - 1 : most
+}
+
+// A patch of Automerge as a splice of the text; those of the seed's own making are none.
+function spliceOf({ action, path: [, at], value, length = 1 }) {
+  return action === 'splice' ? { at, removed: 0, inserted: value } : { at, removed: length, inserted: '' }
 }
 
 export class Text {
@@ -37,35 +62,44 @@ export class Text {
     return Automerge.getActorId(this.#doc)
   }
 
-  /** Makes it say `text`; the change, or null when it says so already. */
-  edit(text) {
-    const { at, removed, inserted } = difference(this.#doc.text, text)
-    if (removed === 0 && inserted === '') return null
-    this.#doc = Automerge.change(this.#doc, { time: 0 }, (doc) => Automerge.splice(doc, ['text'], at, removed, inserted))
-    return Automerge.getLastLocalChange(this.#doc)
+  /** Makes splices, each of what those before have left; the changes that do so. */
+  splice(splices) {
+    const changes = []
+    for (let { at, removed, inserted } of splices) {
+      while (removed > 0 || inserted !== '') {
+        const out = portion(this.#doc.text, at, removed)
+        const into = inserted.slice(0, portion(inserted, 0, inserted.length))
+        this.#doc = Automerge.change(this.#doc, { time: 0 }, (doc) => Automerge.splice(doc, ['text'], at, out, into))
+        changes.push(Automerge.getLastLocalChange(this.#doc))
+        at += into.length
+        removed -= out
+        inserted = inserted.slice(into.length)
+      }
+    }
+    return changes
   }
 
-  /** Changes from elsewhere; those that are there already do no harm. */
+  /** Takes changes from elsewhere, those that are there already without harm; the splices that they make. */
   apply(changes) {
-    [this.#doc] = Automerge.applyChanges(this.#doc, changes)
-  }
-
-  /** Marks a position, so that `positionOf` finds it again when others have written before it. */
-  mark(position) {
-    return position === 0 ? null : Automerge.getCursor(this.#doc, ['text'], position - 1)
-  }
-
-  positionOf(mark) {
-    return mark === null ? 0 : Math.min(Automerge.getCursorPosition(this.#doc, ['text'], mark) + 1, this.#doc.text.length)
+    const splices = []
+    const patchCallback = (patches) => { for (const patch of patches) splices.push(spliceOf(patch)) }
+    ;[this.#doc] = Automerge.applyChanges(this.#doc, changes, { patchCallback })
+    return splices
   }
 }
 
 /** What a change does, in words, from its bytes alone. */
 export function describe(bytes) {
+  if (bytes.length > TOLD) return `writes or removes much, ${bytes.length.toLocaleString('en')} bytes`
   const { ops } = Automerge.decodeChange(bytes)
   const inserted = ops.filter(({ action, insert }) => action === 'set' && insert).map(({ value }) => value).join('')
   const removed = ops.filter(({ action }) => action === 'del').length
-  return [inserted && `writes “${inserted}”`, removed > 0 && `removes ${removed}`].filter(Boolean).join(', ')
+  return [inserted && `writes ${quoted(inserted)}`, removed > 0 && `removes ${removed.toLocaleString('en')}`].filter(Boolean).join(', ')
+}
+
+function quoted(text) {
+  const [shown, all] = [text.slice(0, SHOWN), text.length.toLocaleString('en')]
+  return text.length > SHOWN ? `“${shown}…” (${all} characters)` : `“${text}”`
 }
 
 /** Throws for what is no change. */

@@ -25,9 +25,10 @@ export function temporary(t) {
   return path
 }
 
-// The page's server, with a sync server that keeps its data in `data`.
-export async function serve(t, server = 'athena-syncd', data = temporary(t)) {
-  const child = spawn(process.execPath, [join(WEB, 'serve.mjs'), '--server', `${SERVERS[server]} '${data}'`], { stdio: ['ignore', 'pipe', 'inherit'] })
+/** The page's server, with a sync server of its own that keeps its data in `data`; or, with `url`, with one that is there. */
+export async function serve(t, { server = 'athena-syncd', data = temporary(t), options = '', url } = {}) {
+  const sync = url === undefined ? ['--server', `${SERVERS[server]} '${data}' ${options}`] : ['--sync', url]
+  const child = spawn(process.execPath, [join(WEB, 'serve.mjs'), ...sync], { stdio: ['ignore', 'pipe', 'inherit'] })
   const ended = once(child, 'exit')
   atEnd(t, () => (child.kill('SIGTERM'), ended))
   const [line] = await once(createInterface(child.stdout), 'line')
@@ -54,12 +55,15 @@ async function browse(t, options) {
   return { browser, frames, wrong }
 }
 
-/** A test in a browser of its own, in which nothing goes wrong beside what the test looks at. */
-export function inBrowser(name, options, body) {
+/**
+ * A test in a browser of its own, in which nothing goes wrong beside what the test looks at, and what the
+ * browser says to `expected`.
+ */
+export function inBrowser(name, { expected, ...options }, body) {
   test(name, { timeout: TIMEOUT }, async (t) => {
     const { browser, frames, wrong } = await browse(t, options)
     await body(t, browser, frames)
-    assert.deepEqual(wrong, [])
+    assert.deepEqual(wrong.filter((text) => !expected?.test(text)), [])
   })
 }
 
@@ -67,11 +71,15 @@ export const device = (page, number) => page.locator('.device').nth(number - 1)
 export const field = (page, number) => device(page, number).locator('textarea')
 export const line = (page, number) => device(page, number).locator('.line')
 
-// Waits until a device of the page says so.
+
+/** Waits until a device of the page has this text and is in sync. */
 export const settled = (page, number, text) => page.waitForFunction(([index, text]) => {
   const section = document.querySelectorAll('.device')[index]
   return section?.querySelector('textarea').value === text && section.querySelector('.status').textContent === 'in sync'
 }, [number - 1, text])
+
+/** Waits until an element holds what matches. */
+export const says = (locator, pattern) => locator.filter({ hasText: pattern }).waitFor()
 
 export async function openPage(browser, url, text = '') {
   const page = await browser.newPage()

@@ -21,7 +21,7 @@ function* filesOf(folder) {
 for (const server of Object.keys(SERVERS)) {
   inBrowser(`two devices write through ${server}, offline as well, and agree`, {}, async (t, browser, frames) => {
     const data = temporary(t)
-    const page = await openPage(browser, await serve(t, server, data))
+    const page = await openPage(browser, await serve(t, { server, data }))
 
     await field(page, 1).pressSequentially(SENTENCE)
     await settled(page, 2, SENTENCE)
