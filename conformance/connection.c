@@ -10,9 +10,6 @@
 
 enum { CLOSE_RESTART = 1012, CLOSE_TRY_LATER = 1013 };
 
-/* What the URL that a driver is given leads to. */
-static const char REQUEST_LINE[] = "GET / HTTP/1.1\r\n";
-
 enum { READ_BYTES = 65536, READS_A_TURN_MAX = 64 };
 
 static struct connection *new_connection(const char *name, struct stream *stream,
@@ -51,6 +48,7 @@ struct connection *connection_accept(const char *name, struct stream *stream, co
         new_connection(name, stream, endpoint_new_server(), spec, transcript);
     connection->guest = guest;
     connection->canary = canary;
+    endpoint_expect_path(connection->endpoint, guest->path);
     if (refusal != NULL)
         endpoint_refuse(connection->endpoint, refusal);
     transcript_add(transcript, name, TRANSCRIPT_EVENT, "the client connects");
@@ -189,6 +187,17 @@ static void search_url(struct connection *connection, const struct bytes *head) 
         refuse(connection, DUTY("ASP-WS-19"), "the URL holds what must never be there: %s", leaked);
 }
 
+/* Below the path that it was given a client gets by a redirect. */
+static void check_path(struct connection *connection, const struct bytes *head) {
+    const char *line = (const char *)head->at;
+    char *due = memory_format("GET %s HTTP/1.1\r\n", connection->guest->path);
+    if (strncmp(line, due, strlen(due)) != 0)
+        refuse(connection, DUTY("ASP-WS-9"),
+               "the client asks for another path than its URL has: %.*s",
+               (int)strcspn(line, "\r\n"), line);
+    free(due);
+}
+
 static void take_handshake(struct connection *connection, const struct endpoint_event *event) {
     bool is_refused = event->kind == ENDPOINT_EVENT_REFUSED;
     connection->http_status = is_refused && event->code == 0 ? -1 : event->code;
@@ -197,14 +206,12 @@ static void take_handshake(struct connection *connection, const struct endpoint_
     if (is_refused)
         connection->http_head =
             memory_format("%.*s", (int)event->bytes.len, (const char *)event->bytes.at);
-    if (connection->guest == NULL)
+    connection->is_strange = connection->guest != NULL && is_refused && event->code != 0;
+    if (connection->guest == NULL || connection->is_strange)
         return;
     search_url(connection, &event->bytes);
     search(connection, &event->bytes);
-    if (strncmp((const char *)event->bytes.at, REQUEST_LINE, strlen(REQUEST_LINE)) != 0)
-        refuse(connection, DUTY("ASP-WS-9"),
-               "the client asks for another path than its URL has: %.*s",
-               (int)strcspn((const char *)event->bytes.at, "\r\n"), (const char *)event->bytes.at);
+    check_path(connection, &event->bytes);
     if (!handshake_lists(&event->bytes, event->bytes.len, "Sec-WebSocket-Protocol",
                          HANDSHAKE_SUBPROTOCOL, false))
         refuse(connection, DUTY("ASP-WS-2"), "the client does not offer " HANDSHAKE_SUBPROTOCOL);

@@ -32,6 +32,7 @@ struct connection {
     struct endpoint *endpoint;
     char *http_head;   /* of a refusal; NULL before */
     int http_status;   /* 0 until the handshake was answered */
+    bool is_strange;   /* asked for what no client of ours was given */
     bool paused;       /* the scenario said stop reading */
     size_t reads_left; /* bytes, after which it is paused; 0: any number */
     size_t portion; /* so many bytes go out at a time, each when those before were taken; 0: all */

@@ -7,7 +7,10 @@
 #include <string.h>
 #include <wslay/wslay.h>
 
-enum { CONTROL_BYTES_MAX = 125, NO_CLOSE_CODE = 1005 };
+enum { CONTROL_BYTES_MAX = 125, NO_CLOSE_CODE = 1005, HTTP_NOT_FOUND = 404 };
+
+static const char NOT_FOUND[] =
+    "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 
 #define BETWEEN_FRAMES UINT64_MAX
 
@@ -32,6 +35,7 @@ struct endpoint {
     bool ignores_pings;
     char *subprotocol; /* of a server: the one it selects; NULL: the right one */
     char *refusal;     /* of a server: its answer to the handshake; NULL: 101 */
+    char *path;        /* of a server: what it is asked for; NULL: anything */
     struct endpoint_event *events;
     size_t events_len;
     size_t events_capacity;
@@ -95,6 +99,10 @@ void endpoint_select(struct endpoint *endpoint, const char *subprotocol) {
     endpoint->subprotocol = memory_copy_text(subprotocol);
 }
 
+void endpoint_expect_path(struct endpoint *endpoint, const char *path) {
+    endpoint->path = memory_copy_text(path);
+}
+
 void endpoint_ignore_pings(struct endpoint *endpoint) {
     endpoint->ignores_pings = true;
 }
@@ -107,6 +115,7 @@ void endpoint_free(struct endpoint *endpoint) {
     free(endpoint->events);
     free(endpoint->refusal);
     free(endpoint->subprotocol);
+    free(endpoint->path);
     bytes_fini(&endpoint->request);
     bytes_fini(&endpoint->input);
     bytes_fini(&endpoint->output);
@@ -180,10 +189,22 @@ static void read_answer(struct endpoint *endpoint, size_t head_len) {
         begin_frames(endpoint, head_len);
 }
 
-static void refuse(struct endpoint *endpoint, size_t head_len) {
-    bytes_append(&endpoint->output, endpoint->refusal, strlen(endpoint->refusal));
-    emit(endpoint, ENDPOINT_EVENT_REFUSED, 0, endpoint->input.at, head_len);
+static void refuse(struct endpoint *endpoint, size_t head_len, int status, const char *answer) {
+    bytes_append(&endpoint->output, answer, strlen(answer));
+    emit(endpoint, ENDPOINT_EVENT_REFUSED, status, endpoint->input.at, head_len);
     endpoint->phase = PHASE_OVER;
+}
+
+/* Of its path, or of one below that. */
+static bool is_asked_for(const struct endpoint *endpoint, size_t head_len) {
+    if (endpoint->path == NULL)
+        return true;
+    char *due = memory_format("GET %s", endpoint->path);
+    size_t len = strlen(due);
+    bool same = head_len > len && memcmp(endpoint->input.at, due, len) == 0 &&
+                strchr(" /?", endpoint->input.at[len]) != NULL;
+    free(due);
+    return same;
 }
 
 static bool accept_client(struct endpoint *endpoint, size_t head_len) {
@@ -200,8 +221,10 @@ static void read_head(struct endpoint *endpoint) {
         return;
     if (endpoint->client)
         read_answer(endpoint, head_len);
+    else if (!is_asked_for(endpoint, head_len))
+        refuse(endpoint, head_len, HTTP_NOT_FOUND, NOT_FOUND);
     else if (endpoint->refusal != NULL)
-        refuse(endpoint, head_len);
+        refuse(endpoint, head_len, 0, endpoint->refusal);
     else if (accept_client(endpoint, head_len))
         begin_frames(endpoint, head_len);
     else

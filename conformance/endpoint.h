@@ -29,7 +29,8 @@ enum endpoint_opcode {
 
 enum endpoint_event_kind {
     ENDPOINT_EVENT_UPGRADED, /* the handshake succeeded; `bytes` is the head of a request */
-    ENDPOINT_EVENT_REFUSED,  /* it did not: `code` is the HTTP status, `bytes` the head */
+    ENDPOINT_EVENT_REFUSED,  /* it did not: `code` is the HTTP status, 0 of an endpoint_refuse;
+                                `bytes` the head */
     ENDPOINT_EVENT_TEXT,     /* a whole message */
     ENDPOINT_EVENT_BINARY,
     ENDPOINT_EVENT_PING, /* answered already, unless they are ignored */
@@ -65,6 +66,8 @@ struct endpoint *endpoint_new_server(void);
 void endpoint_refuse(struct endpoint *endpoint, const char *answer);
 /* Of a server: selects this subprotocol, empty for none, in place of the right one. At first. */
 void endpoint_select(struct endpoint *endpoint, const char *subprotocol);
+/* Of a server: who asks for another path than this, or one below it, is answered 404. At first. */
+void endpoint_expect_path(struct endpoint *endpoint, const char *path);
 /* From now on no ping is answered. */
 void endpoint_ignore_pings(struct endpoint *endpoint);
 void endpoint_free(struct endpoint *endpoint);

@@ -10,8 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-void guest_init(struct guest *guest, const char *authority, cJSON *pushed, cJSON *proofs) {
+void guest_init(struct guest *guest, const char *authority, const char *path, cJSON *pushed,
+                cJSON *proofs) {
     *guest = (struct guest){.authority = authority,
+                            .path = path,
                             .pushed = pushed,
                             .proofs = proofs,
                             .asked = cJSON_CreateArray(),

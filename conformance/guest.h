@@ -13,6 +13,7 @@
 /* Zero-initialise, end with guest_fini. */
 struct guest {
     const char *authority; /* what the client was told to dial */
+    const char *path;      /* what it was told to ask for there */
     cJSON *pushed;         /* all that any connection pushed, "DOC ID" to data; shared, borrowed */
     cJSON *proofs;         /* all that any connection gave, as names; shared, borrowed */
     cJSON *welcome;        /* as it was sent; NULL before */
@@ -22,7 +23,8 @@ struct guest {
     unsigned messages;     /* in both directions */
 };
 
-void guest_init(struct guest *guest, const char *authority, cJSON *pushed, cJSON *proofs);
+void guest_init(struct guest *guest, const char *authority, const char *path, cJSON *pushed,
+                cJSON *proofs);
 void guest_fini(struct guest *guest);
 /* A message that goes out. */
 void guest_sent(struct guest *guest, const cJSON *message);

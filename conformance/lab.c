@@ -8,11 +8,22 @@
 
 #include <errno.h>
 #include <fts.h>
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+/* Ports are used again, and somebody may still be dialling whoever had this one before. The seed is
+ * no help: an earlier run may have had the same. */
+static void make_path(struct lab *lab) {
+    enum { NONCE_BYTES = 16 };
+    uint8_t nonce[NONCE_BYTES];
+    randombytes_buf(nonce, sizeof nonce);
+    lab->path[0] = '/';
+    sodium_bin2hex(lab->path + 1, sizeof lab->path - 1, nonce, sizeof nonce);
+}
 
 struct lab *lab_new(const char *command, const char *parent, char **error) {
     uint16_t port = 0;
@@ -25,7 +36,8 @@ struct lab *lab_new(const char *command, const char *parent, char **error) {
     lab->proofs = cJSON_CreateObject();
     lab->plains = cJSON_CreateObject();
     snprintf(lab->authority, sizeof lab->authority, "127.0.0.1:%u", port);
-    snprintf(lab->url, sizeof lab->url, "ws://%s/", lab->authority);
+    make_path(lab);
+    snprintf(lab->url, sizeof lab->url, "ws://%s%s", lab->authority, lab->path);
     if (lab->folder != NULL && lab->listener >= 0)
         return lab;
     if (*error == NULL)

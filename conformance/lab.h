@@ -19,7 +19,8 @@ struct lab {
     int listener;
     bool is_awaited; /* a step waits for a client to connect */
     char authority[32];
-    char url[48];
+    char path[40]; /* by which its clients are told from strangers */
+    char url[80];
     struct host host;
     struct canary canary;
     struct canary secrets; /* the documents' alone */

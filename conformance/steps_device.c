@@ -40,12 +40,15 @@ enum progress run_fail_if_ended(struct run *run, const struct driver *device, co
 
 /* ---- device, kill, stop ---------------------------------------------------------------------- */
 
-/* The address it is to dial: the harness's own, or another in which {port} is the harness's. */
+/* The address it is to dial: the harness's own, or another with the harness's port and path. */
 static char *url_for(const struct run *run, const struct frame *frame) {
     const char *template = step_text(frame, "url");
     if (template == NULL)
         return memory_copy_text(run->lab->url);
-    return process_fill_in(template, "{port}", strrchr(run->lab->authority, ':') + 1);
+    char *with_port = process_fill_in(template, "{port}", strrchr(run->lab->authority, ':') + 1);
+    char *url = process_fill_in(with_port, "{path}", run->lab->path + 1);
+    free(with_port);
+    return url;
 }
 
 /* Each has a folder of its own, so that one can be made anew under the same name. */
@@ -84,6 +87,9 @@ static enum progress start_device(struct run *run, struct frame *frame) {
     if (device->pid != 0)
         return run_broken(run, "%s runs already", name);
     run_renew(run); /* for each life */
+    cJSON *known = cJSON_CreateObject();
+    cJSON_AddStringToObject(known, "path", run->lab->path);
+    value_set(&run->scope, name, known);
     if (!driver_start(device))
         return run_broken(run, "cannot start the driver: %s", strerror(errno));
     frame->memo = cJSON_CreateObject();
@@ -126,8 +132,8 @@ static enum progress await_refusal(struct run *run, const struct frame *frame,
 
 /* {"device": "phone", "of": "doc"}: starts a driver, in the folder it had if it ran before, or
  * with "fresh": true in a new one. Unless it is "patient", the harness urges it (`retry`) whenever
- * it waits to connect again. "url" is another address, in which {port} is the right port;
- * "refuses": true, one that it must not take; "may_refuse" keeps whether it did. */
+ * it waits to connect again. "url" is another address, in which {port} and {path} are the
+ * right ones; "refuses": true, one that it must not take; "may_refuse" keeps whether it did. */
 static enum progress step_device(struct run *run, struct task *task, struct frame *frame) {
     (void)task;
     if (run->lab == NULL)

@@ -53,7 +53,7 @@ static enum progress take_client(struct run *run, struct frame *frame) {
     if (stream == NULL)
         return run_broken(run, "no certificate can be made");
     struct guest *guest = memory_take(sizeof *guest);
-    guest_init(guest, run->lab->authority, run->lab->pushed, run->lab->proofs);
+    guest_init(guest, run->lab->authority, run->lab->path, run->lab->pushed, run->lab->proofs);
     struct connection *connection =
         connection_accept(step_text(frame, "accept"), stream, answer, guest, &run->lab->canary,
                           run->spec, &run->transcript);
@@ -64,6 +64,23 @@ static enum progress take_client(struct run *run, struct frame *frame) {
     return STEP_DONE;
 }
 
+/* Whoever dials without the path that clients are given is none of them, and who left before the
+ * handshake has nothing to say. TLS may end so. */
+static bool is_nobody(const struct frame *frame, const struct connection *connection) {
+    bool is_gone = connection->http_status == 0 && connection->ending != CONNECTION_LIVES;
+    return connection->is_strange || (is_gone && !step_flag(frame, "tls"));
+}
+
+static enum progress greet(struct run *run, const struct frame *frame,
+                           struct connection *connection) {
+    if (connection->http_status == 101 && !cJSON_IsFalse(step_member(frame, "welcome"))) {
+        cJSON *welcome = fresh_welcome(run, frame);
+        connection_send(connection, welcome);
+        cJSON_Delete(welcome);
+    }
+    return run_checked(run);
+}
+
 /* {"accept": "c1"}: the client's next connection, its handshake, and an honest welcome but for the
  * members of "welcome"; false sends none. "http" refuses it with this text;
  * "selects" is a wrong subprotocol to select, empty for none; "tls": true speaks TLS with a
@@ -72,21 +89,21 @@ static enum progress step_accept(struct run *run, struct task *task, struct fram
     (void)task;
     if (run->lab == NULL)
         return run_broken(run, "accept is for scenarios of clients");
-    enum progress progress = frame->memo == NULL ? take_client(run, frame) : STEP_DONE;
-    if (progress != STEP_DONE)
-        return progress;
-    struct connection *connection = run_connection(run, frame, "accept");
-    if (connection == NULL)
-        return STEP_FAILED;
-    if (connection->http_status == 0 && connection->ending == CONNECTION_LIVES)
-        return run_wait_for(run, "the handshake of the client");
-    connection_flush(connection);
-    if (connection->http_status != 101 || cJSON_IsFalse(step_member(frame, "welcome")))
-        return run_checked(run);
-    cJSON *welcome = fresh_welcome(run, frame);
-    connection_send(connection, welcome);
-    cJSON_Delete(welcome);
-    return run_checked(run);
+    for (;;) {
+        enum progress progress = frame->memo == NULL ? take_client(run, frame) : STEP_DONE;
+        if (progress != STEP_DONE)
+            return progress;
+        struct connection *connection = run_connection(run, frame, "accept");
+        if (connection == NULL)
+            return STEP_FAILED;
+        if (connection->http_status == 0 && connection->ending == CONNECTION_LIVES)
+            return run_wait_for(run, "the handshake of the client");
+        connection_flush(connection);
+        if (!is_nobody(frame, connection))
+            return greet(run, frame, connection);
+        cJSON_Delete(frame->memo);
+        frame->memo = NULL;
+    }
 }
 
 /* ---- serve, answer --------------------------------------------------------------------------- */

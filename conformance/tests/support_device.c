@@ -10,12 +10,14 @@
 
 #include <cjson/cJSON.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -27,6 +29,7 @@ struct device {
     char *path; /* of its state */
     char authority[32];
     char port[8];
+    char url_path[64];
     char doc[64];
     struct document keys;
     cJSON *state;   /* {"changes": {id: {data, plain, own}}, "known": {id: data}, "bad": {id: data},
@@ -354,10 +357,26 @@ static void take_message(struct device *device, const cJSON *message) {
 
 /* ---- The connection -------------------------------------------------------------------------- */
 
+/* Somebody else's client, whose server had this port before. */
+static void bring_stranger(struct device *device) {
+    static const char request[] = "GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
+                                  "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+                                  "Sec-WebSocket-Protocol: athena-sync.v1\r\n\r\n";
+    const struct sockaddr_in address = {.sin_family = AF_INET,
+                                        .sin_port = htons((uint16_t)atoi(device->port)),
+                                        .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (connect(fd, (const struct sockaddr *)&address, sizeof address) != 0 ||
+        write(fd, request, sizeof request - 1) < 0)
+        exit(1);
+}
+
 static void connect_now(struct device *device) {
+    if (has_fault(device, "comes-behind-a-stranger"))
+        bring_stranger(device);
     const struct stream_address address = {.host = "127.0.0.1", .port = device->port};
     const struct handshake_request head = {
-        .host = device->authority, .path = "/", .subprotocols = HANDSHAKE_SUBPROTOCOL};
+        .host = device->authority, .path = device->url_path, .subprotocols = HANDSHAKE_SUBPROTOCOL};
     device->stream = stream_connect(&address);
     if (device->stream != NULL)
         device->endpoint = endpoint_new_client(&device->entropy, &head);
@@ -543,6 +562,7 @@ int device_drive(char *const arguments[4]) {
     signal(SIGPIPE, SIG_IGN);
     device.path = memory_format("%s/state.json", arguments[1]);
     snprintf(device.authority, sizeof device.authority, "%.*s", (int)strcspn(url, "/"), url);
+    snprintf(device.url_path, sizeof device.url_path, "%s", url + strcspn(url, "/"));
     snprintf(device.port, sizeof device.port, "%s", strchr(device.authority, ':') + 1);
     base64url_decode_exactly(arguments[2], secret, sizeof secret);
     document_derive(&device.keys, secret);

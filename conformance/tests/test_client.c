@@ -98,6 +98,13 @@ START_TEST(a_right_client_passes) {
 }
 END_TEST
 
+START_TEST(a_stranger_is_not_taken_for_the_client) {
+    struct outcome outcome;
+    test_client("comes-behind-a-stranger", "resume/first-sync cut/handshake", &outcome);
+    ck_assert_msg(outcome.status == 0, "%s", outcome.text);
+}
+END_TEST
+
 static const struct {
     const char *fault;
     const char *scenario; /* that is meant for it */
@@ -145,6 +152,7 @@ int main(int argc, char *argv[]) {
     Suite *suite = suite_create("client");
     support_add(suite, "canary", canary_finds_every_form);
     support_add(suite, "right", a_right_client_passes);
+    support_add(suite, "stranger", a_stranger_is_not_taken_for_the_client);
     TCase *tcase = tcase_create("faults");
     tcase_set_timeout(tcase, 60);
     tcase_add_loop_test(tcase, a_fault_fails_what_is_meant_for_it, 0,

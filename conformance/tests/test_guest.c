@@ -44,7 +44,7 @@ START_TEST(a_message_breaks_what_it_breaks) {
     cJSON *pushed = cJSON_CreateObject();
     cJSON *proofs = cJSON_Parse("{\"seen\":true}");
     cJSON *message = cJSON_Parse(messages[_i].says);
-    guest_init(&guest, "here", pushed, proofs);
+    guest_init(&guest, "here", "/", pushed, proofs);
     greet(&guest);
     const char *wrong = guest_received(&guest, message, USUAL_BYTES, &requirement);
     if (messages[_i].breaks == NULL)
@@ -64,7 +64,7 @@ START_TEST(nothing_comes_before_welcome) {
     struct guest guest;
     cJSON *pushed = cJSON_CreateObject();
     cJSON *message = cJSON_Parse(messages[0].says);
-    guest_init(&guest, "here", pushed, pushed);
+    guest_init(&guest, "here", "/", pushed, pushed);
     ck_assert_ptr_nonnull(guest_received(&guest, message, USUAL_BYTES, &requirement));
     ck_assert_str_eq(requirement, "ASP-MSG-1");
     guest_fini(&guest);
