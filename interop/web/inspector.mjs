@@ -1,17 +1,23 @@
-// A WebSocket that tells what passes, and the list that shows it: each message, and for each change in
-// it what the server sees beside what the user sees.
-import { open } from '../lib/envelope.mjs'
-import { decode } from '../lib/base64url.mjs'
-import { describe } from './text.mjs'
+// What passes between one device and the server: a WebSocket that tells it, and the list that shows it.
+import { describeAll } from './describe.mjs'
+import { clock, element } from './elements.mjs'
+import { Tail } from './tail.mjs'
+import { number, several } from './words.mjs'
 
-const SHOWN = 200 // messages; older ones leave the list
+const SHOWN = 200 // rows; older ones leave the list
+const OPENED = 50 // changes of a message that are shown one by one
+const LONGEST = 300 // characters of a text within a message
 
-/** A WebSocket class whose messages are also given to `tell({ up, text })`. */
+/** A WebSocket class that also gives `tell` its messages, { up, text }, and its beginning and end, { note }. */
 export function tapped(tell) {
   return class extends WebSocket {
     constructor(url, protocols) {
       super(url, protocols)
+      tell({ note: `connects to ${url}` })
+      let opened = false
+      this.addEventListener('open', () => { opened = true })
       this.addEventListener('message', ({ data }) => typeof data === 'string' && tell({ up: false, text: data }))
+      this.addEventListener('close', ({ code, reason }) => tell({ note: ending(opened, code, reason) }))
     }
 
     send(text) {
@@ -21,62 +27,70 @@ export function tapped(tell) {
   }
 }
 
-function element(name, text = '', className = '') {
-  const made = document.createElement(name)
-  made.textContent = text
-  made.className = className
-  return made
+function ending(opened, code, reason) {
+  if (!opened) return 'no connection came about'
+  return `the connection ended with ${code}${reason && `: ${reason}`}`
 }
 
-function readable(keys, id, data) {
-  try {
-    return describe(open(keys, id, decode(data)))
-  } catch (error) {
-    return error.message
-  }
-}
-
-function changesTable(keys, changes) {
-  const table = element('table')
-  const head = table.insertRow()
-  for (const title of ['The server sees', 'The user sees']) head.append(element('th', title))
-  for (const { id, data } of changes) {
-    const row = table.insertRow()
-    const seen = row.insertCell()
-    seen.append(element('code', `${id.slice(0, 8)}…  ${data.slice(0, 48)}…`), element('span', ` ${decode(data).length} bytes`, 'dim'))
-    row.insertCell().textContent = readable(keys, id, data)
-  }
-  return table
+// What each type of message says, in the words of whoever can see it: the server can.
+const SAYS = {
+  welcome: ({ server }) => `${server} sends a challenge`,
+  open: () => 'proves to have the secret',
+  opened: ({ count }) => `the log holds ${several(count, 'change')}`,
+  list: ({ after, data }) => `${data ? 'changes' : 'names'} ${after ? 'after what is known' : 'from the start'}`,
+  listed: ({ ids, changes = ids, more }) => `${several(changes.length, ids ? 'name' : 'change')}${more ? ', more follow' : ''}`,
+  get: ({ ids }) => several(ids.length, 'change'),
+  got: ({ changes }) => several(changes.length, 'change'),
+  push: ({ changes }) => several(changes.length, 'change'),
+  pushed: ({ rejected }) => (rejected.length > 0 ? `${several(rejected.length, 'change')} refused: ${rejected[0].code}` : 'is stored'),
+  changed: ({ changes }) => several(changes.length, 'change'),
+  error: ({ code, message }) => `${code}: ${message}`
 }
 
 export class Inspector {
-  #list
+  #tail
   #total
   #keys
   #count = 0
 
-  constructor(list, total, keys) {
-    this.#list = list
-    this.#total = total
+  constructor(section, keys) {
+    const find = (selector) => section.querySelector(selector)
+    this.#tail = new Tail(find('.messages'), find('.newest'), SHOWN)
+    this.#total = find('.total')
     this.#keys = keys
   }
 
-  show({ up, text }) {
-    const message = JSON.parse(text)
-    const { type, changes = [], ids = [], ...rest } = message
-    const item = element('li')
-    const details = element('details')
-    const summary = element('summary')
-    const about = changes.length > 0 ? `${changes.length} ${changes.length === 1 ? 'change' : 'changes'}` : ids.length > 0 ? `${ids.length} ids` : rest.code ?? ''
-    summary.append(element('span', up ? '↑' : '↓', up ? 'up' : 'down'), element('b', type), element('span', about, 'more'), element('span', `${new TextEncoder().encode(text).length} B`, 'bytes'))
-    details.append(summary)
-    details.addEventListener('toggle', () => {
-      if (changes.length > 0) details.append(changesTable(this.#keys, changes))
-      details.append(element('pre', JSON.stringify(message, null, 2)))
-    }, { once: true })
-    item.append(details)
-    this.#list.prepend(item)
-    if (this.#list.children.length > SHOWN) this.#list.lastChild.remove()
-    this.#total.textContent = `${++this.#count} messages`
+  /** Something that happens to the connection; `kind` is `bad` for what ought not to be. */
+  note(text, kind = '') {
+    const row = element('li', '', `note ${kind}`)
+    row.append(element('span', '', 'marker'), clock(), element('span', text, 'says'))
+    this.#tail.add(row)
   }
+
+  message({ up, text }) {
+    const message = JSON.parse(text)
+    const { type, changes = [] } = message
+    const summary = element('summary')
+    const says = element('span', SAYS[type]?.(message) ?? '', 'says')
+    if (changes.length > 0) says.append(': ', element('span', describeAll(this.#keys, changes), 'secret'))
+    const arrow = element('span', up ? '↑' : '↓')
+    arrow.append(element('span', up ? 'sent' : 'received', 'unseen'))
+    summary.append(
+      element('span', '', 'marker'), clock(), arrow, element('b', type), says,
+      element('span', `${number(new TextEncoder().encode(text).length)} B`, 'bytes')
+    )
+    const details = element('details')
+    details.append(summary, element('pre', JSON.stringify(message, shortened, 2)))
+    const row = element('li')
+    row.append(details)
+    this.#tail.add(row)
+    this.#total.textContent = several(++this.#count, 'message')
+  }
+}
+
+// What is long is told by its beginning and its length.
+function shortened(name, value) {
+  if (typeof value === 'string' && value.length > LONGEST) return `${value.slice(0, LONGEST)}… (${number(value.length)} characters)`
+  if (Array.isArray(value) && value.length > OPENED) return [...value.slice(0, OPENED), `… (${number(value.length)} in all)`]
+  return value
 }

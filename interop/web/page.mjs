@@ -3,6 +3,8 @@ import * as Automerge from '@automerge/automerge'
 import { encode } from '../lib/base64url.mjs'
 import { deriveKeys, newSecret, secretFromText } from '../lib/keys.mjs'
 import { Device } from './device.mjs'
+import { Inspector } from './inspector.mjs'
+import { Views } from './views.mjs'
 
 const DEVICES = 2 // on one page
 const DEVICES_MAX = 64 // in one browser
@@ -34,16 +36,30 @@ async function freeDevices(doc) {
   return taken
 }
 
+const copyOf = (template) => document.getElementById(template).content.firstElementChild.cloneNode(true)
+
+/** A device's two sections: its text above, what passes below. */
+function sections(name) {
+  const [device, passing] = [copyOf('device'), copyOf('passing')]
+  passing.querySelector('h2').prepend(`What passes: ${name} `)
+  passing.querySelector('.messages').setAttribute('aria-label', `What passes between ${name} and the server`)
+  document.getElementById('devices').append(device)
+  document.getElementById('passings').append(passing)
+  return { device, passing }
+}
+
 async function start() {
   const secret = secretOfPage()
-  const { docText } = deriveKeys(secret)
+  const keys = deriveKeys(secret)
   const { url } = await (await fetch('/config.json')).json()
   await Automerge.initializeWasm(fetch('/modules/@automerge/automerge/dist/automerge.wasm'))
   document.getElementById('share').href = location.href
-  for (const number of await freeDevices(docText)) {
-    const section = document.getElementById('device').content.firstElementChild.cloneNode(true)
-    document.getElementById('devices').append(section)
-    await Device.open({ section, name: `Device ${number}`, database: `athena ${docText} ${number}`, secret, url })
+  const views = new Views(document.getElementById('views'), keys)
+  for (const number of await freeDevices(keys.docText)) {
+    const name = `Device ${number}`
+    const { device: section, passing } = sections(name)
+    const watch = (message) => views.message(message, name)
+    await Device.open({ section, name, database: `athena ${keys.docText} ${number}`, secret, url, inspector: new Inspector(passing, keys), watch })
   }
 }
 
@@ -52,4 +68,5 @@ start().catch((error) => {
   const failure = document.getElementById('failure')
   failure.textContent = `This page cannot start: ${error.message}`
   failure.hidden = false
+  document.querySelector('main').hidden = true
 })

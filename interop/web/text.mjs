@@ -1,5 +1,6 @@
 // One Automerge text, and how edits of a text field become changes of it and back.
 import * as Automerge from '@automerge/automerge'
+import { number, several } from './words.mjs'
 
 // Every device begins with this very change, the same bytes on each: two that made a text of their own
 // would have two texts in conflict.
@@ -90,16 +91,15 @@ export class Text {
 
 /** What a change does, in words, from its bytes alone. */
 export function describe(bytes) {
-  if (bytes.length > TOLD) return `writes or removes much, ${bytes.length.toLocaleString('en')} bytes`
+  if (bytes.length > TOLD) return `writes or removes much, ${several(bytes.length, 'byte')}`
   const { ops } = Automerge.decodeChange(bytes)
   const inserted = ops.filter(({ action, insert }) => action === 'set' && insert).map(({ value }) => value).join('')
   const removed = ops.filter(({ action }) => action === 'del').length
-  return [inserted && `writes ${quoted(inserted)}`, removed > 0 && `removes ${removed.toLocaleString('en')}`].filter(Boolean).join(', ')
+  return [inserted && `writes ${quoted(inserted)}`, removed > 0 && `removes ${number(removed)}`].filter(Boolean).join(', ')
 }
 
 function quoted(text) {
-  const [shown, all] = [text.slice(0, SHOWN), text.length.toLocaleString('en')]
-  return text.length > SHOWN ? `“${shown}…” (${all} characters)` : `“${text}”`
+  return text.length > SHOWN ? `“${text.slice(0, SHOWN)}…” (${number(text.length)} characters)` : `“${text}”`
 }
 
 /** Throws for what is no change. */

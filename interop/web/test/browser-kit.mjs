@@ -71,6 +71,9 @@ export const device = (page, number) => page.locator('.device').nth(number - 1)
 export const field = (page, number) => device(page, number).locator('textarea')
 export const line = (page, number) => device(page, number).locator('.line')
 
+export const status = (page, number) => device(page, number).locator('.status')
+export const detail = (page, number) => device(page, number).locator('.detail')
+export const passing = (page, number) => page.locator('.passing').nth(number - 1)
 
 /** Waits until a device of the page has this text and is in sync. */
 export const settled = (page, number, text) => page.waitForFunction(([index, text]) => {

@@ -3,7 +3,7 @@ import test from 'node:test'
 import assert from 'node:assert/strict'
 import { mkdirSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { BUILD, device, field, inBrowser, line, openPage, serve, SERVERS, settled, temporary } from './browser-kit.mjs'
+import { BUILD, detail, field, inBrowser, line, openPage, passing, says, serve, SERVERS, settled, status, temporary } from './browser-kit.mjs'
 import { encode } from '../../lib/base64url.mjs'
 import { deriveKeys, newSecret } from '../../lib/keys.mjs'
 import { difference } from '../text.mjs'
@@ -33,7 +33,8 @@ for (const server of Object.keys(SERVERS)) {
     await line(page, 2).click()
     await field(page, 1).fill(`First 👋. ${SENTENCE} Nor this.`)
     await field(page, 2).fill(`${SENTENCE} Nor this. Last 🌍.`)
-    assert.equal(await device(page, 1).locator('.status').textContent(), 'offline, 1 to send')
+    assert.equal(await status(page, 1).textContent(), 'offline')
+    await says(detail(page, 1), /, 1 to send$/)
     await line(page, 1).click()
     await line(page, 2).click()
     const text = `First 👋. ${SENTENCE} Nor this. Last 🌍.`
@@ -47,34 +48,80 @@ for (const server of Object.keys(SERVERS)) {
   })
 }
 
-inBrowser('a reload keeps what was written offline; a second tab gets devices of its own', {}, async (t, browser) => {
+inBrowser('a reload keeps what was written offline, and that it is offline; a second tab gets devices of its own', {}, async (t, browser) => {
   const page = await openPage(browser, await serve(t))
   await field(page, 1).fill('kept')
   await settled(page, 2, 'kept')
   await line(page, 1).click()
   await field(page, 1).fill('kept, unsent too')
-  await page.waitForFunction(() => document.querySelector('.status').textContent === 'offline, 1 to send')
+  await says(detail(page, 1), /, 1 to send$/)
   await page.reload()
+  await settled(page, 2, 'kept')
+  assert.deepEqual([await status(page, 1).textContent(), await field(page, 1).inputValue()], ['offline', 'kept, unsent too'])
+  await line(page, 1).click()
   await settled(page, 1, 'kept, unsent too')
   await settled(page, 2, 'kept, unsent too')
 
   const tab = await openPage(browser, await page.locator('#share').getAttribute('href'), 'kept, unsent too')
-  assert.deepEqual(await tab.locator('h2').allTextContents(), ['Device 3', 'Device 4'])
+  assert.deepEqual(await tab.locator('.device h2').allTextContents(), ['Device 3', 'Device 4'])
   await settled(tab, 1, 'kept, unsent too')
   await field(tab, 2).fill('from another tab')
   await settled(page, 1, 'from another tab')
+  await says(page.locator('#views .secret').last(), /^Another device writes “from another tab”, removes 16$/)
 })
 
-inBrowser('the inspector shows what the server sees beside what the user sees', {}, async (t, browser) => {
+inBrowser('each change is shown in words beside what the server has of it', {}, async (t, browser) => {
+  const page = await openPage(browser, await serve(t))
+  await page.locator('#views .empty').waitFor()
+  await field(page, 1).fill('hello')
+  await settled(page, 2, 'hello')
+  const pair = page.locator('#views li')
+  assert.equal(await pair.count(), 1)
+  assert.equal(await pair.locator('.secret').textContent(), 'Device 1 writes “hello”')
+  assert.match(await pair.locator('.sealed').textContent(), /^\d\d:\d\d:\d\d 169 bytes under the name [0-9a-f]{8}…:[0-9a-f]{8}…A[\w-]{99}…$/)
+  assert.equal(await page.locator('#views .empty').isVisible(), false)
+})
+
+inBrowser('what passes is told in each row, connections too, and opens into the whole message', {}, async (t, browser) => {
   const page = await openPage(browser, await serve(t))
   await field(page, 1).fill('hello')
   await settled(page, 2, 'hello')
-  const live = device(page, 2).locator('.messages details', { has: page.locator('b', { hasText: /^changed$/ }) })
-  await live.locator('summary').click()
-  await live.locator('td').first().waitFor()
-  const cells = await live.locator('td').allTextContents()
-  assert.match(cells[0], /^[0-9a-f]{8}… {2}A[\w-]{47}… \d+ bytes$/)
-  assert.equal(cells[1], 'writes “hello”')
+  await line(page, 2).click()
+  await says(passing(page, 2).locator('.note').last(), 'the connection ended with 1000')
+  const rows = (await passing(page, 2).locator('summary, .note').allTextContents()).map((row) => row.replace(/\d\d:\d\d:\d\d/, ''))
+  assert.match(rows.join('\n'), new RegExp([
+    'connects to ws://127\\.0\\.0\\.1:\\d+/', '↓receivedwelcomeathena-syncd/\\S+ sends a challenge\\d+ B', '↑sentopenproves to have the secret\\d+ B',
+    '↓receivedopenedthe log holds 0 changes\\d+ B', 'both sides hold the same', '↓receivedchanged1 change: writes “hello”\\d+ B',
+    'goes offline', 'the connection ended with 1000'
+  ].join('\n')))
+  const live = passing(page, 2).locator('details', { has: page.locator('b', { hasText: /^changed$/ }) })
+  await live.locator('summary').press('Enter')
+  assert.equal(JSON.parse(await live.locator('pre').textContent()).type, 'changed')
+})
+
+inBrowser('what passes can be read while others write', {}, async (t, browser) => {
+  const page = await openPage(browser, await serve(t))
+  const rows = passing(page, 2).locator('li')
+  const end = () => passing(page, 2).locator('.messages').evaluate((list) => list.scrollHeight - list.scrollTop - list.clientHeight)
+  await field(page, 1).fill('one')
+  await says(rows.last(), /one/)
+  const [opened] = await Promise.all([rows.last().locator('details').elementHandle(), rows.last().locator('summary').click()])
+  const place = () => opened.evaluate((details) => details.getBoundingClientRect().top + scrollY)
+  const before = await place()
+  for (const word of ['two', 'six', 'ant']) {
+    await field(page, 1).fill(word)
+    await says(rows.last(), new RegExp(word))
+  }
+  assert.equal(await place(), before)
+  await page.setViewportSize({ width: 1270, height: 700 })
+  await page.setViewportSize({ width: 1280, height: 720 })
+  assert.equal(await place(), before)
+  assert.ok(await end() > 0)
+  await passing(page, 2).locator('.newest').click()
+  assert.ok(await end() < 1)
+  await field(page, 1).fill('end')
+  await says(rows.last(), /end/)
+  assert.ok(await end() < 1)
 })
 
 inBrowser('a document whose id begins with a dash is like others', {}, async (t, browser) => {
@@ -92,18 +139,46 @@ inBrowser('a wrong secret is told, and nothing is opened', {}, async (t, browser
   assert.equal(await page.locator('.device').count(), 0)
 })
 
-for (const width of [1280, 390]) {
+// Text that stands out too little from what is behind it, with the ratio of their lightness.
+const tooPale = () => {
+  const numbers = (colour) => colour.match(/[\d.]+/g).map(Number)
+  const luminance = (colour) => numbers(colour).slice(0, 3).map((part) => part / 255)
+    .map((part) => (part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4))
+    .reduce((sum, part, i) => sum + part * [0.2126, 0.7152, 0.0722][i], 0)
+  const behind = (element) => {
+    const { backgroundColor } = getComputedStyle(element)
+    return numbers(backgroundColor)[3] === 0 ? behind(element.parentElement) : backgroundColor
+  }
+  const hasText = (element) => [...element.childNodes].some(({ nodeType, data }) => nodeType === Node.TEXT_NODE && data.trim() !== '')
+  return [...document.querySelectorAll('body *')].filter((element) => element.checkVisibility() && (hasText(element) || element.matches('textarea')))
+    .map((element) => {
+      const [light, dark] = [luminance(getComputedStyle(element).color), luminance(behind(element))].sort((a, b) => b - a)
+      return [element.outerHTML.slice(0, 80), (light + 0.05) / (dark + 0.05)]
+    }).filter(([, ratio]) => ratio < 4.5)
+}
+
+for (const [width, height] of [[1280, 900], [390, 844]]) {
   for (const colorScheme of ['light', 'dark']) {
-    inBrowser(`it fits a window of ${width} pixels, ${colorScheme}; a picture is left in build/web`, { viewport: { width, height: 900 }, colorScheme }, async (t, browser) => {
+    const options = { viewport: { width, height }, colorScheme }
+    inBrowser(`it fits a window of ${width} pixels, ${colorScheme}; a picture is left in build/web`, options, async (t, browser) => {
       const pictures = join(BUILD, 'web')
       mkdirSync(pictures, { recursive: true })
-      const page = await openPage(browser, await serve(t))
+      const page = await openPage(browser, await serve(t, { server: 'server.mjs', options: '--limit-change 1024' }))
+      const parts = page.locator('textarea, #views, .passing')
+      const places = () => parts.evaluateAll((all) => all.map((one) => Math.round(one.getBoundingClientRect().top + scrollY)))
+      const before = await places()
       await field(page, 1).pressSequentially('A shopping list: bread, cheese, apples')
       await settled(page, 2, 'A shopping list: bread, cheese, apples')
-      await device(page, 2).locator('.messages summary').first().click()
+      await passing(page, 2).locator('summary').last().click()
       await line(page, 1).click()
-      assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth))
       await page.screenshot({ path: join(pictures, `${width}-${colorScheme}.png`), fullPage: true })
+      assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth))
+      const { y, height: tall } = await field(page, 2).boundingBox()
+      assert.ok(y + tall <= height, 'both texts are in view at once')
+      await field(page, 2).fill('A change that the server does not take'.repeat(40))
+      await says(status(page, 2), 'not in sync')
+      assert.deepEqual(await places(), before)
+      assert.deepEqual(await page.evaluate(tooPale), [])
     })
   }
 }
