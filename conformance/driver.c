@@ -4,6 +4,7 @@
 #include "conformance/json_strict.h"
 #include "conformance/json_write.h"
 #include "conformance/match.h"
+#include "conformance/message.h"
 #include "conformance/process.h"
 
 #include <errno.h>
@@ -28,6 +29,7 @@ struct driver *driver_new(const struct driver_options *options, const struct spe
     driver->command = process_fill_in(with_url, "{patience_ms}", patience_ms);
     driver->log_path = memory_format("%s.log", dir);
     driver->name = memory_copy_text(options->name);
+    driver->actor = memory_copy_text(options->actor);
     driver->patient = options->patient;
     driver->spec = spec;
     driver->transcript = transcript;
@@ -48,6 +50,7 @@ static void forget(struct driver *driver) {
     cJSON_Delete(driver->counts);
     driver->answers = driver->events = driver->counts = NULL;
     bytes_fini(&driver->line);
+    contract_fini(&driver->contract);
 }
 
 void driver_free(struct driver *driver) {
@@ -59,6 +62,7 @@ void driver_free(struct driver *driver) {
     free(driver->command);
     free(driver->folder);
     free(driver->log_path);
+    free(driver->actor);
     free(driver->ended);
     free(driver->fault);
     free(driver);
@@ -85,6 +89,7 @@ bool driver_start(struct driver *driver) {
     driver->answers = cJSON_CreateArray();
     driver->events = cJSON_CreateArray();
     driver->counts = cJSON_CreateObject();
+    contract_begin(&driver->contract, driver->actor);
     if (pipe2(input, O_CLOEXEC) != 0 || pipe2(output, O_CLOEXEC) != 0)
         return false;
     driver->pid = fork();
@@ -104,11 +109,17 @@ bool driver_start(struct driver *driver) {
     return true;
 }
 
+void driver_hang_up(struct driver *driver) {
+    if (driver->in >= 0)
+        close(driver->in);
+    driver->in = -1;
+}
+
 static int reap(struct driver *driver) {
     int status = 0;
-    close(driver->in);
+    driver_hang_up(driver);
     close(driver->out);
-    driver->in = driver->out = -1;
+    driver->out = -1;
     waitpid(driver->pid, &status, 0);
     process_end_group(driver->pid); /* what it started, which is ours now: lab_new adopts */
     driver->pid = 0;
@@ -137,24 +148,18 @@ char *driver_log_tail(const struct driver *driver) {
 
 /* ---- What it says ---------------------------------------------------------------------------- */
 
-static const char *name_of(const cJSON *line, const char *member) {
-    const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(line, member));
-    return text != NULL ? text : "";
-}
-
 static void break_contract(struct driver *driver, const char *what, const char *line) {
     if (driver->fault == NULL)
         driver->fault =
-            memory_format("%s broke the driver contract (spec/driver.md): %s, in %.300s",
-                          driver->name, what, line);
+            memory_format("%s broke the driver contract: %s, in %.300s", driver->name, what, line);
 }
 
-static void count(struct driver *driver, const char *event) {
-    cJSON *number = cJSON_GetObjectItemCaseSensitive(driver->counts, event);
+static void count(struct driver *driver, const char *name, double more) {
+    cJSON *number = cJSON_GetObjectItemCaseSensitive(driver->counts, name);
     if (number != NULL)
-        cJSON_SetNumberValue(number, number->valuedouble + 1);
+        cJSON_SetNumberValue(number, number->valuedouble + more);
     else
-        cJSON_AddNumberToObject(driver->counts, event, 1);
+        cJSON_AddNumberToObject(driver->counts, name, more);
 }
 
 /* Nobody waits for its patience: the network is back at once. */
@@ -165,25 +170,33 @@ static void urge(struct driver *driver) {
     cJSON_Delete(command);
 }
 
+static void check_line(struct driver *driver, const cJSON *line, const char *text) {
+    struct schema_fault fault = {0};
+    char *what = spec_check_event(driver->spec, line, &fault)
+                     ? contract_heard(&driver->contract, line)
+                     : memory_format("%s %s", fault.pointer, fault.text);
+    if (what != NULL)
+        break_contract(driver, what, text);
+    schema_fault_fini(&fault);
+    free(what);
+}
+
 static void take_line(struct driver *driver, const char *text, size_t len) {
     cJSON *line = json_utf8_is_valid(text, len) ? cJSON_ParseWithLength(text, len) : NULL;
-    struct schema_fault fault = {0};
     if (!cJSON_IsObject(line)) {
         break_contract(driver, "no JSON object", text);
         cJSON_Delete(line);
         return;
     }
     transcript_add_message(driver->transcript, driver->name, TRANSCRIPT_RECEIVED, line);
-    if (!spec_check_event(driver->spec, line, &fault)) {
-        char *what = memory_format("%s %s", fault.pointer, fault.text);
-        break_contract(driver, what, text);
-        free(what);
-    }
-    schema_fault_fini(&fault);
-    count(driver, name_of(line, "event"));
-    bool is_answer = strcmp(name_of(line, "event"), "answer") == 0;
-    cJSON_AddItemToArray(is_answer ? driver->answers : driver->events, line);
-    if (strcmp(name_of(line, "event"), "disconnected") == 0 && !driver->patient)
+    check_line(driver, line, text);
+    const char *event = message_text(line, "event");
+    const cJSON *acknowledged = cJSON_GetObjectItemCaseSensitive(line, "count");
+    count(driver, event, 1);
+    if (strcmp(event, "pushed") == 0 && cJSON_IsNumber(acknowledged))
+        count(driver, "acknowledged", acknowledged->valuedouble);
+    cJSON_AddItemToArray(strcmp(event, "answer") == 0 ? driver->answers : driver->events, line);
+    if (strcmp(event, "disconnected") == 0 && !driver->patient)
         urge(driver);
 }
 
@@ -216,36 +229,51 @@ void driver_service(struct driver *driver) {
     driver->unsupported = WIFEXITED(status) && WEXITSTATUS(status) == DRIVER_EXIT_UNSUPPORTED;
     free(driver->ended);
     driver->ended = process_describe_end(status);
+    char *owed = contract_ended(&driver->contract);
+    if (owed != NULL)
+        break_contract(driver, owed, driver->ended);
+    free(owed);
     transcript_add(driver->transcript, driver->name, TRANSCRIPT_EVENT, "ended with %s",
                    driver->ended);
 }
 
 /* ---- What it is told ------------------------------------------------------------------------- */
 
-double driver_tell(struct driver *driver, const cJSON *command) {
-    cJSON *whole = cJSON_Duplicate(command, true);
-    double id = driver->next_id++;
-    cJSON_AddNumberToObject(whole, "id", id);
-    char *text = json_write(whole);
+static void send_line(struct driver *driver, const char *text) {
     char *line = memory_format("%s\n", text);
     size_t len = strlen(line);
-    transcript_add_message(driver->transcript, driver->name, TRANSCRIPT_SENT, whole);
     for (size_t at = 0; driver->pid != 0 && at < len;) {
         ssize_t put = write(driver->in, line + at, len - at);
         if (put < 0 && errno != EINTR)
             break; /* its end is seen where its output is read */
         at += put > 0 ? (size_t)put : 0;
     }
+    free(line);
+}
+
+double driver_tell(struct driver *driver, const cJSON *command) {
+    cJSON *whole = cJSON_Duplicate(command, true);
+    double id = driver->next_id++;
+    cJSON_AddNumberToObject(whole, "id", id);
+    char *text = json_write(whole);
+    transcript_add_message(driver->transcript, driver->name, TRANSCRIPT_SENT, whole);
+    contract_asked(&driver->contract, whole);
+    send_line(driver, text);
     cJSON_Delete(whole);
     free(text);
-    free(line);
     return id;
+}
+
+void driver_tell_text(struct driver *driver, const char *text) {
+    transcript_add(driver->transcript, driver->name, TRANSCRIPT_SENT, "%s", text);
+    contract_asked(&driver->contract, NULL);
+    send_line(driver, text);
 }
 
 cJSON *driver_take_answer(struct driver *driver, double id) {
     for (cJSON *answer = driver->answers->child; answer != NULL; answer = answer->next) {
         const cJSON *its = cJSON_GetObjectItemCaseSensitive(answer, "id");
-        if (cJSON_IsNumber(its) && its->valuedouble == id)
+        if (cJSON_IsNumber(its) ? its->valuedouble == id : its == NULL && id == 0)
             return cJSON_DetachItemViaPointer(driver->answers, answer);
     }
     return NULL;

@@ -7,6 +7,7 @@
 #ifndef CONFORM_DRIVER_H
 #define CONFORM_DRIVER_H
 
+#include "conformance/contract.h"
 #include "conformance/memory.h"
 #include "conformance/spec.h"
 #include "conformance/transcript.h"
@@ -20,6 +21,7 @@ struct driver_options {
     const char *command; /* with {dir}, {key}, {url} and perhaps {patience_ms} */
     const char *folder;  /* for its replica and its log; exists */
     const char *key;
+    const char *actor; /* of what is added to it, in each of its lives */
     const char *url;
     unsigned patience_ms; /* with a silent server; 0: its own */
     bool patient; /* waits as long as it likes before it connects again, not told to `retry` */
@@ -30,6 +32,7 @@ struct driver {
     char *command; /* filled in */
     char *folder;  /* its replica */
     char *log_path;
+    char *actor;
     bool patient;
     const struct spec *spec;
     struct transcript *transcript;
@@ -39,9 +42,10 @@ struct driver {
     struct bytes line; /* begun */
     double next_id;
     double sync_id; /* of a `sync` that is not answered; 0: none */
+    struct contract contract;
     cJSON *answers; /* that nobody took yet */
     cJSON *events;
-    cJSON *counts; /* events of this life, by name */
+    cJSON *counts; /* events of this life, by name; "acknowledged": all that was told as pushed */
     char *ended;   /* how its last life ended by itself; NULL before */
     bool unsupported;
     char *fault; /* how it broke the contract */
@@ -60,7 +64,11 @@ void driver_service(struct driver *driver);
 
 /* Gives the command an id and sends it. The id is what driver_take_answer wants. */
 double driver_tell(struct driver *driver, const cJSON *command);
-/* NULL when it has not come yet; else cJSON_Delete it. */
+/* Sends a line that is no command; what answers it has no id. */
+void driver_tell_text(struct driver *driver, const char *text);
+/* Its input is at an end. */
+void driver_hang_up(struct driver *driver);
+/* NULL when it has not come yet; else cJSON_Delete it. id 0 is that of an answer without one. */
 cJSON *driver_take_answer(struct driver *driver, double id);
 /* The next event, of those not taken yet, that matches; those before it are dropped. NULL when none
  * does. */

@@ -12,9 +12,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { STEP_TABLES_LEN = 7, PORTION_MS = 1 };
+enum { STEP_TABLES_LEN = 8, PORTION_MS = 1 };
 static const struct step_kind *const STEP_TABLES[STEP_TABLES_LEN] = {
-    STEPS_CONNECTION, STEPS_WIRE, STEPS_SYNC, STEPS_FLOW, STEPS_HISTORY, STEPS_DEVICE, STEPS_HOST};
+    STEPS_CONNECTION, STEPS_WIRE,    STEPS_SYNC,   STEPS_FLOW,
+    STEPS_HISTORY,    STEPS_REPLICA, STEPS_DEVICE, STEPS_HOST};
 
 /* ---- Verdicts -------------------------------------------------------------------------------- */
 
@@ -382,7 +383,7 @@ static bool find_fault(struct run *run) {
     }
     const char *fault = run->lab != NULL ? lab_fault(run->lab) : NULL;
     if (fault != NULL)
-        run_fail(run, NULL, "%s", fault);
+        run_fail(run, SPEC_DRIVER, "%s", fault);
     return fault != NULL;
 }
 

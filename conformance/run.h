@@ -114,7 +114,7 @@ struct step_kind {
 };
 /* They end with verb NULL. */
 extern const struct step_kind STEPS_CONNECTION[], STEPS_WIRE[], STEPS_SYNC[], STEPS_FLOW[],
-    STEPS_HISTORY[], STEPS_DEVICE[], STEPS_HOST[];
+    STEPS_HISTORY[], STEPS_REPLICA[], STEPS_DEVICE[], STEPS_HOST[];
 
 /* Ends the run: the server broke the step's requirement (`requirement` NULL: the one the step
  * cites, or usually breaks, or the scenario cites). Both return STEP_FAILED. */
@@ -150,6 +150,15 @@ struct connection *run_connection(struct run *run, const struct frame *frame, co
 const cJSON *run_document(struct run *run, const struct frame *frame, const char *member);
 /* The device that the member names, or the only one; NULL after run_broken. */
 struct driver *run_device(struct run *run, const struct frame *frame, const char *member);
+/* Sends a command, {"cmd": ...} or a text that is none, and waits for its answer; NULL with
+ * *progress set until it is there. cJSON_Delete it. */
+cJSON *run_ask(struct run *run, struct frame *frame, struct driver *device, const cJSON *command,
+               enum progress *progress);
+/* The same with a command without members. */
+cJSON *run_ask_simply(struct run *run, struct frame *frame, struct driver *device, const char *name,
+                      enum progress *progress);
+/* Whether an answer says that the driver does not know the command. */
+bool run_is_unsupported(const cJSON *answer);
 /* STEP_WAITS for something of the device while it runs; else ends the run. */
 enum progress run_fail_if_ended(struct run *run, const struct driver *device, const char *what);
 struct connection *run_find_connection(const struct run *run, const char *name);

@@ -99,6 +99,8 @@ void spec_free(struct spec *spec) {
 }
 
 const char *spec_sentence(const struct spec *spec, const char *requirement) {
+    if (strcmp(requirement, SPEC_DRIVER) == 0)
+        return "A driver does what its contract says.";
     for (size_t i = 0; i < spec->sentences_len; i++)
         if (strcmp(spec->sentences[i].id, requirement) == 0)
             return spec->sentences[i].text;

@@ -10,6 +10,9 @@ struct spec;
 struct spec *spec_load(const char *folder, char **error);
 void spec_free(struct spec *spec);
 
+/* What scenarios cite where a driver breaks its contract: it is no part of the protocol. */
+#define SPEC_DRIVER "spec/driver.md"
+
 /* The sentence of a requirement ("ASP-PUSH-3"), on one line; NULL when there is none. Borrowed. */
 const char *spec_sentence(const struct spec *spec, const char *requirement);
 

@@ -1,7 +1,5 @@
 /* Steps on clients under test: their lives, what they are told, what they say and hold. */
-#include "conformance/base64url.h"
 #include "conformance/clock.h"
-#include "conformance/document.h"
 #include "conformance/duty.h"
 #include "conformance/match.h"
 #include "conformance/memory.h"
@@ -10,12 +8,12 @@
 #include "conformance/run.h"
 
 #include <errno.h>
-#include <stdio.h>
+#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
-enum { PLAIN_BYTES_LEAST = 20, PLAIN_BYTES_SPREAD = 100, ACTOR_BYTES = 16 };
+enum { ACTOR_BYTES = 16 };
 
 struct driver *run_device(struct run *run, const struct frame *frame, const char *member) {
     const char *name = step_text(frame, member);
@@ -51,15 +49,26 @@ static char *url_for(const struct run *run, const struct frame *frame) {
     return url;
 }
 
+/* One for all lives of a device: where a client repeats a UUID it repeats an id. */
+static char *make_actor(struct run *run) {
+    uint8_t actor[ACTOR_BYTES];
+    char *hex = memory_take(2 * sizeof actor + 1);
+    entropy_fill(&run->entropy, actor, sizeof actor);
+    sodium_bin2hex(hex, 2 * sizeof actor + 1, actor, sizeof actor);
+    return hex;
+}
+
 /* Each has a folder of its own, so that one can be made anew under the same name. */
 static bool make_device(struct run *run, const struct frame *frame, const cJSON *document) {
     const char *secret = cJSON_GetObjectItem(document, "secret")->valuestring;
     char *folder = memory_format("%s/%u", run->lab->folder, run->lab->devices_made++);
     char *url = url_for(run, frame);
+    char *actor = make_actor(run);
     const struct driver_options options = {.name = step_text(frame, "device"),
                                            .command = run->lab->command,
                                            .folder = folder,
                                            .key = secret,
+                                           .actor = actor,
                                            .url = url,
                                            .patience_ms =
                                                (unsigned)step_number(frame, "patience_ms", 0),
@@ -70,6 +79,7 @@ static bool make_device(struct run *run, const struct frame *frame, const cJSON 
         run_broken(run, "%s: %s", folder, strerror(errno));
     else if (!lab_add_device(run->lab, driver_new(&options, run->spec, &run->transcript)))
         run_broken(run, "more than %d devices", LAB_DEVICES_MAX);
+    free(actor);
     free(folder);
     free(url);
     return run->verdict.message == NULL;
@@ -166,25 +176,39 @@ static enum progress step_kill(struct run *run, struct task *task, struct frame 
 
 /* ---- tell ------------------------------------------------------------------------------------ */
 
-/* Sends the command at first, then waits for its answer; NULL with *progress set until it is there.
- * What is wrong with the answer fails the run. */
-static cJSON *ask(struct run *run, struct frame *frame, struct driver *device, cJSON *command,
-                  enum progress *progress) {
+static double send(struct driver *device, const cJSON *command) {
+    if (!cJSON_IsString(command))
+        return driver_tell(device, command);
+    driver_tell_text(device, command->valuestring);
+    return 0;
+}
+
+cJSON *run_ask(struct run *run, struct frame *frame, struct driver *device,
+                   const cJSON *command, enum progress *progress) {
     if (frame->memo == NULL)
-        frame->memo = cJSON_CreateNumber(driver_tell(device, command));
-    cJSON_Delete(command);
+        frame->memo = cJSON_CreateNumber(send(device, command));
     cJSON *answer = driver_take_answer(device, frame->memo->valuedouble);
     if (answer == NULL)
         *progress = run_fail_if_ended(run, device, "an answer");
     return answer;
 }
 
-static bool is_unsupported(const cJSON *answer) {
+cJSON *run_ask_simply(struct run *run, struct frame *frame, struct driver *device, const char *name,
+                      enum progress *progress) {
+    cJSON *command = cJSON_CreateObject();
+    cJSON_AddStringToObject(command, "cmd", name);
+    cJSON *answer = run_ask(run, frame, device, command, progress);
+    cJSON_Delete(command);
+    return answer;
+}
+
+bool run_is_unsupported(const cJSON *answer) {
     const char *code = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(answer, "code"));
     return code != NULL && strcmp(code, "unsupported") == 0;
 }
 
-/* {"tell": {"cmd": "connect"}, "to": "phone", "answer": {"ok": true}}. */
+/* {"tell": {"cmd": "connect"}, "to": "phone", "answer": {"ok": true}}; a text is a line that is no
+ * command. */
 static enum progress step_tell(struct run *run, struct task *task, struct frame *frame) {
     (void)task;
     enum progress progress = STEP_DONE;
@@ -192,13 +216,12 @@ static enum progress step_tell(struct run *run, struct task *task, struct frame 
     const cJSON *wanted = step_member(frame, "answer");
     if (device == NULL)
         return STEP_FAILED;
-    cJSON *answer =
-        ask(run, frame, device, cJSON_Duplicate(step_member(frame, "tell"), true), &progress);
+    cJSON *answer = run_ask(run, frame, device, step_member(frame, "tell"), &progress);
     if (answer == NULL)
         return progress;
     cJSON *expected =
         wanted != NULL ? cJSON_Duplicate(wanted, true) : cJSON_Parse("{\"ok\": true}");
-    progress = wanted == NULL && is_unsupported(answer)
+    progress = wanted == NULL && run_is_unsupported(answer)
                    ? run_unsupported(run, "the driver does not know the command")
                    : run_compare(run, expected, answer, "the answer");
     cJSON_Delete(expected);
@@ -206,135 +229,38 @@ static enum progress step_tell(struct run *run, struct task *task, struct frame 
     return progress;
 }
 
-/* {"stop": "phone"}: the command, its answer, and status 0. */
+/* {"stop": "phone"}: the command, its answer, and status 0; or "at": "end-of-input". */
 static enum progress step_stop(struct run *run, struct task *task, struct frame *frame) {
     (void)task;
+    enum progress progress = STEP_DONE;
     struct driver *device = run_device(run, frame, "stop");
+    bool hangs_up = step_text(frame, "at") != NULL;
     if (device == NULL)
         return STEP_FAILED;
-    if (frame->memo == NULL) {
-        cJSON *command = cJSON_Parse("{\"cmd\": \"stop\"}");
-        frame->memo = cJSON_CreateNumber(driver_tell(device, command));
-        cJSON_Delete(command);
+    if (hangs_up)
+        driver_hang_up(device);
+    else if (!cJSON_IsTrue(frame->memo)) {
+        cJSON *answer = run_ask_simply(run, frame, device, "stop", &progress);
+        if (answer == NULL)
+            return progress;
+        if (!cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(answer, "ok")))
+            progress = run_fail_values(run, NULL, answer, "it does not stop");
+        cJSON_Delete(answer);
+        cJSON_Delete(frame->memo);
+        frame->memo = cJSON_CreateTrue();
     }
+    if (progress != STEP_DONE)
+        return progress;
     if (device->pid != 0)
         return run_wait_for(run, "the end of %s", device->name);
     if (device->ended == NULL || strcmp(device->ended, "exit status 0") != 0)
-        return run_fail(run, NULL, "%s ended with %s after stop", device->name,
-                        device->ended != NULL ? device->ended : "a kill");
+        return run_fail(run, NULL, "%s ended with %s after %s", device->name,
+                        device->ended != NULL ? device->ended : "a kill",
+                        hangs_up ? "the end of its input" : "stop");
     return run_checked(run);
 }
 
-/* ---- add ------------------------------------------------------------------------------------- */
-
-static size_t plain_bytes(struct run *run, const struct frame *frame) {
-    uint8_t dice;
-    entropy_fill(&run->entropy, &dice, 1);
-    return (size_t)step_number(frame, "bytes", PLAIN_BYTES_LEAST + dice % PLAIN_BYTES_SPREAD);
-}
-
-static size_t names_len(const cJSON *names) {
-    return cJSON_IsArray(names) ? (size_t)cJSON_GetArraySize(names) : 1;
-}
-
-/* As many fresh changes as there are names. */
-static cJSON *make_additions(struct run *run, const struct frame *frame) {
-    uint8_t actor[ACTOR_BYTES];
-    char hex[2 * ACTOR_BYTES + 1];
-    cJSON *command = cJSON_CreateObject();
-    cJSON_AddStringToObject(command, "cmd", "add");
-    cJSON *changes = cJSON_AddArrayToObject(command, "changes");
-    entropy_fill(&run->entropy, actor, sizeof actor);
-    for (size_t i = 0; i < sizeof actor; i++)
-        snprintf(hex + 2 * i, 3, "%02x", actor[i]);
-    for (size_t i = 0; i < names_len(step_member(frame, "add")); i++) {
-        size_t len = plain_bytes(run, frame);
-        uint8_t *plain = memory_take(len);
-        entropy_fill(&run->entropy, plain, len);
-        char *text = base64url_encode(plain, len);
-        cJSON *change = cJSON_CreateObject();
-        cJSON_AddStringToObject(change, "actor", hex);
-        cJSON_AddStringToObject(change, "data", text);
-        cJSON_AddItemToArray(changes, change);
-        free(plain);
-        free(text);
-    }
-    return command;
-}
-
-/* The envelope that every client has to make of this change [ASP-ENV-1]. */
-static cJSON *seal(struct run *run, const cJSON *document, const char *id, const char *plain) {
-    uint8_t secret[DOCUMENT_SECRET_BYTES];
-    struct document keys;
-    struct bytes bytes = {0};
-    struct bytes sealed = {0};
-    base64url_decode(plain, &bytes);
-    base64url_decode_exactly(cJSON_GetObjectItem(document, "secret")->valuestring, secret,
-                             sizeof secret);
-    document_derive(&keys, secret);
-    document_seal(&keys, id, bytes.at, bytes.len, &sealed);
-    lab_note_plain(run->lab, cJSON_GetObjectItem(document, "id")->valuestring, id, bytes.at,
-                   bytes.len);
-    char *data = base64url_encode(sealed.at, sealed.len);
-    cJSON *change = cJSON_CreateObject();
-    cJSON_AddStringToObject(change, "id", id);
-    cJSON_AddStringToObject(change, "data", data);
-    free(data);
-    bytes_fini(&bytes);
-    bytes_fini(&sealed);
-    return change;
-}
-
-static enum progress take_ids(struct run *run, const struct frame *frame, const cJSON *document,
-                              const cJSON *answer) {
-    const cJSON *names = step_member(frame, "add");
-    const cJSON *ids = cJSON_GetObjectItemCaseSensitive(answer, "ids");
-    const cJSON *added =
-        cJSON_GetObjectItem(cJSON_GetObjectItem(frame->memo, "command"), "changes");
-    int len = (int)names_len(names);
-    if (!cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(answer, "ok")) ||
-        cJSON_GetArraySize(ids) != len)
-        return run_fail_values(run, NULL, answer, "the changes were not added");
-    for (int i = 0; i < len; i++) {
-        const char *name =
-            (cJSON_IsArray(names) ? cJSON_GetArrayItem(names, i) : names)->valuestring;
-        const cJSON *addition = cJSON_GetArrayItem(added, i);
-        const char *id = cJSON_GetArrayItem(ids, i)->valuestring;
-        const char *actor = cJSON_GetObjectItem(addition, "actor")->valuestring;
-        if (strncmp(id, actor, strlen(actor)) != 0 || id[strlen(actor)] != ':')
-            return run_fail(run, DUTY_AT("add", "ASP-ID-7"), "%s is no id of a change of actor %s",
-                            id, actor);
-        if (lab_find_plain(run->lab, cJSON_GetObjectItem(document, "id")->valuestring, id) != NULL)
-            return run_fail(run, DUTY_AT("add", "ASP-ID-8"), "%s is the id of an earlier change",
-                            id);
-        value_set(&run->scope, name,
-                  seal(run, document, id, cJSON_GetObjectItem(addition, "data")->valuestring));
-    }
-    return run_checked(run);
-}
-
-/* {"add": ["a", "b"], "to": "phone", "of": "doc"}: fresh changes, which the variables then are. */
-static enum progress step_add(struct run *run, struct task *task, struct frame *frame) {
-    (void)task;
-    struct driver *device = run_device(run, frame, "to");
-    const cJSON *document = run_document(run, frame, "of");
-    if (device == NULL || document == NULL)
-        return STEP_FAILED;
-    if (frame->memo == NULL) {
-        cJSON *command = make_additions(run, frame);
-        frame->memo = cJSON_CreateObject();
-        cJSON_AddNumberToObject(frame->memo, "id", driver_tell(device, command));
-        cJSON_AddItemToObject(frame->memo, "command", command);
-    }
-    cJSON *answer = driver_take_answer(device, cJSON_GetObjectItem(frame->memo, "id")->valuedouble);
-    if (answer == NULL)
-        return run_fail_if_ended(run, device, "the answer to add");
-    enum progress progress = take_ids(run, frame, document, answer);
-    cJSON_Delete(answer);
-    return progress;
-}
-
-/* ---- event, told, holds ---------------------------------------------------------------------- */
+/* ---- event, told ---------------------------------------------------------------------------- */
 
 /* {"event": {"event": "conflict", "id": "$a.id"}, "of": "phone"}: the next event that matches. */
 static enum progress step_event(struct run *run, struct task *task, struct frame *frame) {
@@ -364,7 +290,7 @@ static enum progress step_told(struct run *run, struct task *task, struct frame 
     const cJSON *state = step_member(frame, "state");
     if (device == NULL)
         return STEP_FAILED;
-    cJSON *answer = ask(run, frame, device, cJSON_Parse("{\"cmd\": \"state\"}"), &progress);
+    cJSON *answer = run_ask_simply(run, frame, device, "state", &progress);
     if (answer == NULL)
         return progress;
     cJSON *counted = cJSON_CreateObject();
@@ -381,90 +307,10 @@ static enum progress step_told(struct run *run, struct task *task, struct frame 
     return progress;
 }
 
-static void forget_changes(struct driver *device) {
-    cJSON *next;
-    for (cJSON *event = device->events->child; event != NULL; event = next) {
-        const char *name = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(event, "event"));
-        next = event->next;
-        if (name != NULL && strcmp(name, "change") == 0)
-            cJSON_Delete(cJSON_DetachItemViaPointer(device->events, event));
-    }
-}
-
-static void add_held(cJSON *held, const char *id, const char *data) {
-    cJSON *change = cJSON_CreateObject();
-    cJSON_AddStringToObject(change, "id", id);
-    cJSON_AddStringToObject(change, "data", data);
-    cJSON_AddItemToArray(held, change);
-}
-
-/* The changes told since, each once, with what was told last. */
-static cJSON *told_changes(const struct driver *device) {
-    const cJSON *event;
-    const cJSON *data;
-    cJSON *told = cJSON_CreateObject();
-    cJSON *held = cJSON_CreateArray();
-    cJSON_ArrayForEach(event, device->events) {
-        const char *name = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(event, "event"));
-        const char *id = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(event, "id"));
-        if (name == NULL || strcmp(name, "change") != 0 || id == NULL)
-            continue;
-        cJSON_DeleteItemFromObjectCaseSensitive(told, id);
-        cJSON_AddStringToObject(told, id, message_text(event, "data"));
-    }
-    cJSON_ArrayForEach(data, told) add_held(held, data->string, data->valuestring);
-    cJSON_Delete(told);
-    return held;
-}
-
-static cJSON *expected_plains(struct run *run, const struct frame *frame, const cJSON *document) {
-    char *error = NULL;
-    const cJSON *change;
-    cJSON *changes = value_flatten_changes(step_member(frame, "changes"), &error);
-    cJSON *plains = cJSON_CreateArray();
-    if (changes == NULL)
-        run_broken(run, "changes: %s", error);
-    cJSON_ArrayForEach(change, changes) {
-        const char *id = cJSON_GetObjectItem(change, "id")->valuestring;
-        const char *plain =
-            lab_find_plain(run->lab, cJSON_GetObjectItem(document, "id")->valuestring, id);
-        add_held(plains, id, plain != NULL ? plain : "?");
-    }
-    free(error);
-    cJSON_Delete(changes);
-    cJSON *set = cJSON_CreateObject();
-    cJSON_AddItemToObject(set, "$set", plains);
-    return set;
-}
-
-/* {"holds": "phone", "changes": [...], "of": "doc"}: it replays exactly these, with their
- * plaintext. */
-static enum progress step_holds(struct run *run, struct task *task, struct frame *frame) {
-    (void)task;
-    enum progress progress = STEP_DONE;
-    struct driver *device = run_device(run, frame, "holds");
-    const cJSON *document = run_document(run, frame, "of");
-    if (device == NULL || document == NULL)
-        return STEP_FAILED;
-    if (frame->memo == NULL)
-        forget_changes(device);
-    cJSON *answer = ask(run, frame, device, cJSON_Parse("{\"cmd\": \"replay\"}"), &progress);
-    if (answer == NULL)
-        return progress;
-    if (is_unsupported(answer)) {
-        cJSON_Delete(answer);
-        return run_unsupported(run, "the driver does not know replay");
-    }
-    cJSON *told = told_changes(device);
-    cJSON *expected = expected_plains(run, frame, document);
-    progress = run_compare(run, expected, told, "what the device holds");
-    cJSON_Delete(answer);
-    cJSON_Delete(told);
-    cJSON_Delete(expected);
-    return progress;
-}
-
-const struct step_kind STEPS_DEVICE[] = {
-    {"device", step_device, false}, {"kill", step_kill, false},   {"stop", step_stop, false},
-    {"tell", step_tell, false},     {"add", step_add, false},     {"event", step_event, false},
-    {"told", step_told, false},     {"holds", step_holds, false}, {NULL, NULL, false}};
+const struct step_kind STEPS_DEVICE[] = {{"device", step_device, false},
+                                         {"kill", step_kill, false},
+                                         {"stop", step_stop, false},
+                                         {"tell", step_tell, false},
+                                         {"event", step_event, false},
+                                         {"told", step_told, false},
+                                         {NULL, NULL, false}};

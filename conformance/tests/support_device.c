@@ -315,6 +315,11 @@ static void take_listed(struct device *device, const cJSON *listed) {
 static void take_pushed(struct device *device, const cJSON *pushed) {
     const cJSON *change;
     const cJSON *refusal;
+    cJSON *line = event("pushed");
+    cJSON_AddNumberToObject(line, "count",
+                            cJSON_GetArraySize(device->pushing) -
+                                cJSON_GetArraySize(cJSON_GetObjectItem(pushed, "rejected")));
+    say(line);
     cJSON_ArrayForEach(change, device->pushing) put(part(device, "known"), text_of(change, "id"),
                                                     cJSON_CreateString(text_of(change, "data")));
     cJSON_ArrayForEach(refusal, cJSON_GetObjectItem(pushed, "rejected")) {
@@ -491,11 +496,22 @@ static void tell_all(const struct device *device) {
     cJSON_ArrayForEach(change, part(device, "changes")) say_change(change);
 }
 
-static void refuse(const struct device *device, const cJSON *id) {
-    cJSON *line = answer(id, has_fault(device, "says-yes"));
-    cJSON_AddStringToObject(line, "code", "unsupported");
-    cJSON_AddStringToObject(line, "message", "no such command");
+static void refuse(const cJSON *id, bool ok, const char *code) {
+    cJSON *line = answer(id, ok);
+    cJSON_AddStringToObject(line, "code", code);
+    cJSON_AddStringToObject(line, "message", code);
     say(line);
+}
+
+/* Whoever waits for what comes no more is told so. */
+static void stop(struct device *device, const cJSON *id) {
+    disconnect(device);
+    if (device->sync_id != NULL && !has_fault(device, "leaves-sync-open"))
+        refuse(device->sync_id, false, "stopped");
+    if (!has_fault(device, "stops-without-a-word"))
+        say(answer(id, true));
+    if (has_fault(device, "answers-twice"))
+        say(answer(id, true));
 }
 
 static void wait_for_sync(struct device *device, const cJSON *id) {
@@ -516,6 +532,8 @@ static bool obey(struct device *device, const cJSON *command) {
         return wait_for_sync(device, id), true;
     if (strcmp(name, "state") == 0)
         return tell_state(device, id), true;
+    if (strcmp(name, "stop") == 0)
+        return stop(device, id), false;
     if (strcmp(name, "connect") == 0)
         device->stays = true;
     else if (strcmp(name, "disconnect") == 0)
@@ -523,7 +541,7 @@ static bool obey(struct device *device, const cJSON *command) {
     else if (strcmp(name, "replay") == 0)
         tell_all(device);
     else
-        known = strcmp(name, "retry") == 0 || strcmp(name, "stop") == 0;
+        known = strcmp(name, "retry") == 0;
     if (!device->stays)
         disconnect(device);
     else if (device->stream == NULL && name[0] != 's')
@@ -531,14 +549,16 @@ static bool obey(struct device *device, const cJSON *command) {
     if (known)
         say(answer(id, true));
     else
-        refuse(device, id);
-    return strcmp(name, "stop") != 0;
+        refuse(id, has_fault(device, "says-yes"), "unsupported");
+    return true;
 }
 
 static bool read_commands(struct device *device, struct bytes *input) {
     char piece[READ_BYTES];
     ssize_t got = read(STDIN_FILENO, piece, sizeof piece);
     bool goes_on = got > 0;
+    if (!goes_on && has_fault(device, "outlives-its-input"))
+        pause();
     if (got > 0)
         bytes_append(input, piece, (size_t)got);
     uint8_t *newline;

@@ -92,7 +92,9 @@ START_TEST(a_right_client_passes) {
     test_client("none",
                 "resume/first-sync resume/nothing-new resume/offline-edits resume/server-wiped "
                 "resume/pages cut/handshake cut/kill-after-add cut/push-lost live/no-list "
-                "live/conflict 'envelope/*' push/bad-change push/small-batches",
+                "live/conflict 'envelope/*' push/bad-change push/small-batches driver/add-nothing "
+                "driver/connection-commands driver/ends-with-its-input driver/own-changes "
+                "driver/sync",
                 &outcome);
     ck_assert_msg(outcome.status == 0, "%.4000s", outcome.text); /* what Check can carry */
 }
@@ -131,6 +133,10 @@ static const struct {
     {"ignores-the-batch", "push/small-batches", "[ASP-PUSH-10]"},
     {"pushes-refused", "push/bad-change", "[ASP-CLI-31]"},
     {"says-yes", "resume/first-sync", "FAIL        harness/liveness"},
+    {"answers-twice", "driver/sync", "[spec/driver.md]"},
+    {"stops-without-a-word", "driver/sync", "[spec/driver.md]"},
+    {"leaves-sync-open", "driver/sync", "[spec/driver.md]"},
+    {"outlives-its-input", "driver/ends-with-its-input", "[spec/driver.md]"},
 };
 
 START_TEST(a_fault_fails_what_is_meant_for_it) {

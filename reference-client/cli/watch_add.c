@@ -65,6 +65,11 @@ static struct fault collect_changes(struct watch *w, const cJSON *command) {
     return fault;
 }
 
+static void answer_add_of_nothing(struct watch *w, const cJSON *command) {
+    cli_append(watch_answer(w, command, true), ",\"ids\":[]");
+    watch_end(w);
+}
+
 struct stored {
     struct watch *watch;
     size_t add;  /* whose change comes next */
@@ -78,12 +83,10 @@ static void on_added(void *ctx, const struct athena_sync_change *change) {
     while (stored->left == 0) {
         const struct pending_add *add = &w->adds[stored->add++];
         stored->left = add->len;
-        watch_answer(w, add->command, true);
-        cli_append(&w->out, ",\"ids\":[");
-        if (add->len == 0) {
-            cli_append(&w->out, "]}\n");
-            continue;
-        }
+        if (add->len == 0)
+            answer_add_of_nothing(w, add->command);
+        else
+            cli_append(watch_answer(w, add->command, true), ",\"ids\":[");
     }
     athena_json_append_string(&w->out, change->id);
     if (--stored->left > 0) {
@@ -106,7 +109,7 @@ void watch_store_adds(struct watch *w) {
         if (failed)
             watch_answer_error(w, w->adds[i].command, &error);
         else
-            watch_answer_ok(w, w->adds[i].command); /* adds of nothing */
+            answer_add_of_nothing(w, w->adds[i].command);
     }
     for (size_t i = 0; i < w->adds_len; i++)
         cJSON_Delete(w->adds[i].command);
