@@ -183,8 +183,8 @@ static double send(struct driver *device, const cJSON *command) {
     return 0;
 }
 
-cJSON *run_ask(struct run *run, struct frame *frame, struct driver *device,
-                   const cJSON *command, enum progress *progress) {
+cJSON *run_ask(struct run *run, struct frame *frame, struct driver *device, const cJSON *command,
+               enum progress *progress) {
     if (frame->memo == NULL)
         frame->memo = cJSON_CreateNumber(send(device, command));
     cJSON *answer = driver_take_answer(device, frame->memo->valuedouble);

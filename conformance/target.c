@@ -333,7 +333,7 @@ int target_fd(const struct target *target) {
 static bool is_in_group(const char *entry, pid_t group) {
     char *ignored = NULL;
     char *path = memory_format("/proc/%s/stat", entry);
-    char *stat = file_read(path, &ignored); /* "1 (name) S parent group ..." */
+    char *stat = file_read(path, &ignored);              /* "1 (name) S parent group ..." */
     char *at = stat != NULL ? strrchr(stat, ')') : NULL; /* the name may hold anything */
     bool is_member = false;
     if (at != NULL && strlen(at) > sizeof ") S ") {
