@@ -119,8 +119,8 @@ static pid_t parent_of(const char *pid) {
     char line[512];
     if (file != NULL && fgets(line, sizeof line, file) != NULL) {
         const char *name_end = strrchr(line, ')'); /* a name may hold anything */
-        if (name_end == NULL || sscanf(name_end + 1, " %*c %d", &parent) != 1)
-            parent = 0;
+        if (name_end != NULL && strlen(name_end) > strlen(") S "))
+            parent = (int)strtol(name_end + strlen(") S "), NULL, 10);
     }
     if (file != NULL)
         fclose(file);

@@ -137,8 +137,8 @@ static void act(struct server *server, struct peer *self, const cJSON *action,
     const cJSON *status = cJSON_GetObjectItem(action, "exit");
     if (status != NULL)
         exit(status->valueint);
-    if (cJSON_HasObjectItem(action, "abort"))
-        abort();
+    if (cJSON_HasObjectItem(action, "abort") || peer == NULL)
+        abort(); /* what is done at "stop" and to a peer names it */
     if (text != NULL) {
         char *filled = fill_in(strcmp(text, "welcome") == 0 ? FAKE_WELCOME : text, message);
         endpoint_send_text(peer->endpoint, filled, strlen(filled));

@@ -230,9 +230,9 @@ static void expect_constructs(const cJSON *names, const cJSON *noted, const char
 
 /* A step of servers whose members are to be tried here; clients' are in test_client.c. */
 static bool is_of_servers(const char *verb) {
-    static const struct step_kind *const tables[] = {STEPS_CONNECTION, STEPS_WIRE, STEPS_SYNC,
-                                                     STEPS_FLOW, STEPS_HISTORY};
-    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
+    static const struct step_kind *const tables[] = {STEPS_CONNECTION, STEPS_WIRE,    STEPS_SYNC,
+                                                     STEPS_FLOW,       STEPS_HISTORY, NULL};
+    for (size_t i = 0; tables[i] != NULL; i++)
         for (const struct step_kind *kind = tables[i]; kind->verb != NULL; kind++)
             if (strcmp(kind->verb, verb) == 0)
                 return true;

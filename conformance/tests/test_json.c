@@ -165,7 +165,7 @@ START_TEST(printable_texts_have_no_control) {
         {"\xc2\x9b", "\\xc2\\x9b"},
         {"\xf0\x9f\x98", "\\xf0\\x9f\\x98"},
         /* an override of the direction, a zero width space, a mark of the byte order */
-        {"a\xe2\x80\xae"
+        {"a\xe2\x80\xae" // NOLINT(misc-misleading-bidirectional)
          "b\xe2\x80\x8b\xef\xbb\xbf",
          "a\\xe2\\x80\\xaeb\\xe2\\x80\\x8b\\xef\\xbb\\xbf"},
         {"\xef\xbf\xbf \xef\xbf\xbd", "\\xef\\xbf\\xbf \xef\xbf\xbd"},
@@ -195,7 +195,7 @@ START_TEST(briefs_are_bounded) {
     ck_assert_ptr_nonnull(strstr(brief, "\"…\":\"… 9"));
     free(brief);
     cJSON_Delete(value);
-    value = cJSON_CreateString("\xe2\x80\xae"
+    value = cJSON_CreateString("\xe2\x80\xae" // NOLINT(misc-misleading-bidirectional)
                                "evil");
     brief = match_brief(value);
     ck_assert_str_eq(brief, "\"\\xe2\\x80\\xaeevil\"");
