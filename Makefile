@@ -17,7 +17,9 @@ DEPS     := gcc g++ make pkg-config jq libwebsockets-dev libcjson-dev libsodium-
 DEV_DEPS := clang clang-format clang-tidy libclang-rt-14-dev shellcheck valgrind mandoc git chromium \
             spin
 
-CC       ?= gcc
+ifeq ($(origin CC),default) # make's own is cc
+CC       := gcc
+endif
 WARN     := -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes
 OPT      ?= -O2 -g
 comma    := ,
@@ -42,11 +44,9 @@ CONFORM     := $(call objects,$(call sources,conformance))
 SIMULATION  := $(call objects,$(wildcard scripts/simulation/*.c))
 BENCH       := $(call objects,$(wildcard scripts/bench/*.c))
 
-PROGRAMS := $(if $(wildcard reference-server/main.c),$(BUILD)/athena-syncd) \
-            $(if $(CLIENT_CLI),$(BUILD)/athena-sync) \
-            $(if $(wildcard conformance/main.c),$(BUILD)/athena-conform)
-TOOLS    := $(if $(SIMULATION),$(BUILD)/athena-simulate) $(if $(BENCH),$(BUILD)/athena-bench)
-LIBRARY  := $(if $(CLIENT),$(BUILD)/libathena-sync.a $(BUILD)/libathena-sync.so)
+PROGRAMS := $(addprefix $(BUILD)/,athena-syncd athena-sync athena-conform)
+TOOLS    := $(addprefix $(BUILD)/,athena-simulate athena-bench)
+LIBRARY  := $(addprefix $(BUILD)/,libathena-sync.a libathena-sync.so)
 TESTS    := $(patsubst %.c,$(BUILD)/%,$(wildcard */tests/test_*.c))
 FUZZERS  := $(patsubst %.c,build/fuzz/%,$(wildcard */fuzz/fuzz_*.c))
 ALL_C     = $(shell git ls-files '*.c' '*.h' 2>/dev/null)
@@ -60,7 +60,7 @@ DOC_MAN  := $(wildcard */*.1 */*.8)
 all: $(PROGRAMS) $(TOOLS) $(LIBRARY) ## build the programs and the library
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {gsub(/\$$\(BUILD\)/, "$(BUILD)"); printf "  %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 # ---- set-up ----
 
@@ -146,7 +146,7 @@ TEST_ENV = ATHENA_BUILD=$(CURDIR)/$(BUILD) ATHENA_SOURCE=$(CURDIR) ATHENA_SANFLA
            CK_DEFAULT_TIMEOUT=120
 
 check: all $(TESTS) ## run the unit tests and every fast test
-	@$(TEST_ENV) scripts/run-tests $(if $(SIMULATION),'$(BUILD)/athena-simulate --seeds 2000') \
+	@$(TEST_ENV) scripts/run-tests '$(BUILD)/athena-simulate --seeds 2000' \
 	    $(TESTS) $(wildcard scripts/check-*)
 
 faults: all $(BUILD)/faults.so ## real replicas while the server's disk, descriptors and clock fail
@@ -279,7 +279,7 @@ compile_commands.json: Makefile
 
 # ---- delivery ----
 
-install: all ## install below $(DESTDIR)$(PREFIX)
+install: all ## install below PREFIX (/usr/local); DESTDIR goes before it
 	install -d $(addprefix $(DESTDIR)$(PREFIX)/,bin include/athena lib/pkgconfig share/man/man1 \
 	    share/man/man8 share/athena-sync/spec share/athena-sync/fixtures)
 	install -m 755 $(PROGRAMS) $(DESTDIR)$(PREFIX)/bin
@@ -305,4 +305,4 @@ clean: ## remove what was built
 .PHONY: all help deps deps-dev check conformance report report-page asan valgrind mutants storm trace bench interop-deps \
         vectors-check interop web web-check fuzz soak model faults format lint install dist clean
 
--include $(shell find build -name '*.d' 2>/dev/null)
+-include $(sort $(shell find $(BUILD) build/fuzz -name '*.d' 2>/dev/null))
