@@ -47,8 +47,9 @@ static void digest_up_to(struct host *host, const char *doc, size_t position,
     }
 }
 
-/* Tells a log that has lost or exchanged changes by a piece of the digest. */
-char *host_cursor(struct host *host, const char *doc, size_t position) {
+/* The cursor behind so many changes of the log; free() it. It tells a log that has lost or
+ * exchanged changes by a piece of the digest. */
+static char *make_cursor(struct host *host, const char *doc, size_t position) {
     uint8_t digest[DOCUMENT_DIGEST_BYTES];
     digest_up_to(host, doc, position, digest);
     char *tag = base64url_encode(digest, CURSOR_TAG_BYTES);
@@ -65,14 +66,14 @@ static bool find_cursor(struct host *host, const char *doc, const char *text, si
     *position = strtoul(text, NULL, 10);
     if (*position > log_len(host, doc))
         return false;
-    char *cursor = host_cursor(host, doc, *position);
+    char *cursor = make_cursor(host, doc, *position);
     bool same = strcmp(cursor, text) == 0;
     free(cursor);
     return same;
 }
 
 static void add_cursor(struct host *host, cJSON *reply, const char *doc, size_t position) {
-    char *cursor = host_cursor(host, doc, position);
+    char *cursor = make_cursor(host, doc, position);
     cJSON_AddStringToObject(reply, "cursor", cursor);
     free(cursor);
 }
@@ -134,7 +135,7 @@ static size_t opened_position(const struct guest *guest, const char *doc) {
 
 bool host_is_probe(struct host *host, const struct guest *guest, const cJSON *list) {
     const char *doc = message_text(list, "doc");
-    char *cursor = host_cursor(host, doc, opened_position(guest, doc));
+    char *cursor = make_cursor(host, doc, opened_position(guest, doc));
     bool same = strcmp(cursor, message_text(list, "after")) == 0;
     free(cursor);
     return same;

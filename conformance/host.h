@@ -17,8 +17,6 @@ void host_fini(struct host *host);
 cJSON *host_log(struct host *host, const char *doc);
 /* Appends one change unless the log holds its id. Takes nothing over. */
 void host_store(struct host *host, const char *doc, const cJSON *change);
-/* The cursor behind so many changes of the log; free() it. */
-char *host_cursor(struct host *host, const char *doc, size_t position);
 
 /* A welcome with the recommended limits; `challenge` is base64url. cJSON_Delete it. */
 cJSON *host_welcome(const char *challenge);

@@ -280,6 +280,8 @@ static bool is_endless(struct run *run) {
 
 /* ---- Tasks ----------------------------------------------------------------------------------- */
 
+static void task_fini(struct task *task);
+
 static void end_step(struct frame *frame) {
     cJSON_Delete(frame->step);
     cJSON_Delete(frame->memo);
@@ -304,7 +306,7 @@ void task_begin(struct task *task, const struct task *parent, const cJSON *steps
     task->stack[0] = (struct frame){.steps = steps, .raw = steps->child};
 }
 
-void task_fini(struct task *task) {
+static void task_fini(struct task *task) {
     while (task->depth > 0)
         pop_frame(task);
 }

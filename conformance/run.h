@@ -150,11 +150,8 @@ struct connection *run_connection(struct run *run, const struct frame *frame, co
 const cJSON *run_document(struct run *run, const struct frame *frame, const char *member);
 /* The device that the member names, or the only one; NULL after run_broken. */
 struct driver *run_device(struct run *run, const struct frame *frame, const char *member);
-/* Sends a command, {"cmd": ...} or a text that is none, and waits for its answer; NULL with
- * *progress set until it is there. cJSON_Delete it. */
-cJSON *run_ask(struct run *run, struct frame *frame, struct driver *device, const cJSON *command,
-               enum progress *progress);
-/* The same with a command without members. */
+/* Sends a command without members and waits for its answer; NULL with *progress set until it is
+ * there. cJSON_Delete it. */
 cJSON *run_ask_simply(struct run *run, struct frame *frame, struct driver *device, const char *name,
                       enum progress *progress);
 /* Whether an answer says that the driver does not know the command. */
@@ -178,7 +175,6 @@ void run_let_pass(struct run *run, int64_t until_us);
 enum progress task_advance(struct run *run, struct task *task);
 /* The steps must outlive the task. */
 void task_begin(struct task *task, const struct task *parent, const cJSON *steps);
-void task_fini(struct task *task);
 
 /* Members of a step. */
 const cJSON *step_member(const struct frame *frame, const char *name);

@@ -183,8 +183,9 @@ static double send(struct driver *device, const cJSON *command) {
     return 0;
 }
 
-cJSON *run_ask(struct run *run, struct frame *frame, struct driver *device, const cJSON *command,
-               enum progress *progress) {
+/* Sends a command, {"cmd": ...} or a text that is none; else as run_ask_simply. */
+static cJSON *ask(struct run *run, struct frame *frame, struct driver *device, const cJSON *command,
+                  enum progress *progress) {
     if (frame->memo == NULL)
         frame->memo = cJSON_CreateNumber(send(device, command));
     cJSON *answer = driver_take_answer(device, frame->memo->valuedouble);
@@ -197,7 +198,7 @@ cJSON *run_ask_simply(struct run *run, struct frame *frame, struct driver *devic
                       enum progress *progress) {
     cJSON *command = cJSON_CreateObject();
     cJSON_AddStringToObject(command, "cmd", name);
-    cJSON *answer = run_ask(run, frame, device, command, progress);
+    cJSON *answer = ask(run, frame, device, command, progress);
     cJSON_Delete(command);
     return answer;
 }
@@ -216,7 +217,7 @@ static enum progress step_tell(struct run *run, struct task *task, struct frame 
     const cJSON *wanted = step_member(frame, "answer");
     if (device == NULL)
         return STEP_FAILED;
-    cJSON *answer = run_ask(run, frame, device, step_member(frame, "tell"), &progress);
+    cJSON *answer = ask(run, frame, device, step_member(frame, "tell"), &progress);
     if (answer == NULL)
         return progress;
     cJSON *expected =

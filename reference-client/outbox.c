@@ -167,7 +167,7 @@ void outbox_push(struct session *s) {
     }
 }
 
-bool outbox_is_empty(struct session *s) {
+bool outbox_is_empty(const struct session *s) {
     struct replica_change change;
     return replica_next_waiting(s->replica, &s->server, 0, &change, NULL) == ATHENA_OK &&
            change.number == 0;

@@ -76,7 +76,8 @@ static bool adopt_opened(struct session *s) {
     return strcmp(s->server.cursor, s->opened_cursor) == 0 || adopt(s, s->opened_cursor);
 }
 
-void resume_complete(struct session *s) {
+/* The server and `known` were found equal, or the resume gave up: on to step e. */
+static void complete(struct session *s) {
     s->step = STEP_NONE;
     s->state = LIVE;
     s->failures = 0; /* [ASP-CLI-41] */
@@ -89,7 +90,7 @@ void resume_complete(struct session *s) {
 void resume_begin(struct session *s) {
     if (is_equal_to_opened(s)) {
         if (adopt_opened(s))
-            resume_complete(s);
+            complete(s);
         return;
     }
     bool is_first = s->server.known.count == 0; /* nothing to replace: the start is a cursor */
@@ -138,7 +139,7 @@ static void next_step(struct session *s) {
         begin_listing(s, STEP_D, true);
     } else {
         session_fault(s, "the server's digest is not that of the changes it lists");
-        resume_complete(s);
+        complete(s);
     }
 }
 
@@ -148,7 +149,7 @@ static void end_listing(struct session *s) {
     if (!is_equal_to_opened(s))
         next_step(s);
     else if (s->has_gap || adopt_opened(s))
-        resume_complete(s);
+        complete(s);
 }
 
 /* ---- Pages ---- */

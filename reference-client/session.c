@@ -13,6 +13,9 @@ const struct session_times session_default_times = {
     .settled_ms = 30000,
 };
 
+static void drop(struct session *s, uint16_t close_code, const struct athena_error *why,
+                 uint64_t retry_after_ms);
+
 /* ---- Requests ---- */
 
 static void free_request(struct request *request) {
@@ -25,8 +28,7 @@ static void free_request(struct request *request) {
 struct request *session_request(struct session *s, enum request_kind kind) {
     struct request *request = calloc(1, sizeof *request);
     if (!request) {
-        session_drop(s, CLOSE_NORMAL, &(struct athena_error){ATHENA_NO_MEMORY, "", "out of memory"},
-                     0);
+        drop(s, CLOSE_NORMAL, &(struct athena_error){ATHENA_NO_MEMORY, "", "out of memory"}, 0);
         return NULL;
     }
     request->kind = kind;
@@ -61,8 +63,7 @@ void session_send(struct session *s, struct athena_message *message,
     athena_buf_clear(&s->out);
     athena_message_encode(&s->out, message);
     if (s->out.failed)
-        session_drop(s, CLOSE_NORMAL, &(struct athena_error){ATHENA_NO_MEMORY, "", "out of memory"},
-                     0);
+        drop(s, CLOSE_NORMAL, &(struct athena_error){ATHENA_NO_MEMORY, "", "out of memory"}, 0);
     else
         s->host.send(s->host.ctx, (struct athena_text_view){s->out.at, s->out.len});
 }
@@ -108,15 +109,15 @@ void session_protocol_fault(struct session *s, const char *text) {
     snprintf(why.text, sizeof why.text, "%s", text);
     clean_text(why.text);
     report(s, ATHENA_BAD_MESSAGE, why.text);
-    session_drop(s, CLOSE_FAULT, &why, 0);
+    drop(s, CLOSE_FAULT, &why, 0);
 }
 
 void session_storage_fault(struct session *s, const struct athena_error *error) {
     report(s, error->code, error->text);
-    session_drop(s, CLOSE_NORMAL, error, 0);
+    drop(s, CLOSE_NORMAL, error, 0);
 }
 
-void session_check_in_sync(struct session *s) {
+static void check_in_sync(struct session *s) {
     bool in_sync = session_is_in_sync(s);
     if (in_sync && !s->said_in_sync)
         session_event(s, &(struct athena_sync_event){.type = ATHENA_SYNC_IN_SYNC});
@@ -140,7 +141,7 @@ static bool has_open_questions(const struct session *s) {
 }
 
 bool session_is_in_sync(const struct session *s) {
-    return s->state == LIVE && !has_open_questions(s) && outbox_is_empty((struct session *)s);
+    return s->state == LIVE && !has_open_questions(s) && outbox_is_empty(s);
 }
 
 /* ---- Connections ---- */
@@ -185,8 +186,8 @@ static void go_waiting(struct session *s, const struct athena_error *why, uint64
     session_event(s, &event);
 }
 
-void session_drop(struct session *s, uint16_t close_code, const struct athena_error *why,
-                  uint64_t retry_after_ms) {
+static void drop(struct session *s, uint16_t close_code, const struct athena_error *why,
+                 uint64_t retry_after_ms) {
     if (s->state == OFF || s->state == WAITING)
         return;
     s->host.drop(s->host.ctx, close_code);
@@ -253,7 +254,7 @@ void session_added(struct session *s, uint64_t now_ms) {
     s->said_in_sync = s->said_in_sync && session_is_in_sync(s);
     if (s->state == LIVE)
         outbox_push(s);
-    session_check_in_sync(s); /* what is refused at once leaves the outbox without a message */
+    check_in_sync(s); /* what is refused at once leaves the outbox without a message */
 }
 
 /* ---- Greeting and opening ---- */
@@ -334,7 +335,7 @@ static void give_up_connection(struct session *s, const struct athena_message *m
     struct athena_error why = session_refusal("", message);
     if (!session_is_for_now(message->code))
         report(s, message->code, why.text);
-    session_drop(s, CLOSE_NORMAL, &why, session_retry_after_ms(message));
+    drop(s, CLOSE_NORMAL, &why, session_retry_after_ms(message));
 }
 
 static void on_error(struct session *s, const struct request *request,
@@ -417,7 +418,7 @@ static void on_message(struct session *s, const struct athena_message *message) 
         if (request)
             free_request(request);
     }
-    session_check_in_sync(s);
+    check_in_sync(s);
 }
 
 /* [ASP-JSON-6] [ASP-MSG-6] */
@@ -496,9 +497,8 @@ static void tick_connected(struct session *s) {
     if (!s->probed_ms)
         probe(s);
     else
-        session_drop(s, CLOSE_NORMAL,
-                     &(struct athena_error){ATHENA_UNAVAILABLE, "", "the server does not answer"},
-                     0);
+        drop(s, CLOSE_NORMAL,
+             &(struct athena_error){ATHENA_UNAVAILABLE, "", "the server does not answer"}, 0);
 }
 
 void session_tick(struct session *s, uint64_t now_ms) {
@@ -510,8 +510,8 @@ void session_tick(struct session *s, uint64_t now_ms) {
     else if (session_is_connected(s))
         tick_connected(s);
     else
-        session_drop(s, CLOSE_NORMAL,
-                     &(struct athena_error){ATHENA_UNAVAILABLE, "", "no answer in time"}, 0);
+        drop(s, CLOSE_NORMAL, &(struct athena_error){ATHENA_UNAVAILABLE, "", "no answer in time"},
+             0);
 }
 
 /* ---- Life ---- */

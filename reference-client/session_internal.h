@@ -97,9 +97,6 @@ bool session_is_for_now(enum athena_code code);
 void session_protocol_fault(struct session *s, const char *text);
 /* Storage of this device failed: report, close, reconnect later. */
 void session_storage_fault(struct session *s, const struct athena_error *error);
-void session_drop(struct session *s, uint16_t close_code, const struct athena_error *why,
-                  uint64_t retry_after_ms);
-void session_check_in_sync(struct session *s);
 
 /* ---- resume.c ---- */
 
@@ -110,8 +107,6 @@ void resume_on_unknown_cursor(struct session *s);
 /* Asks for these ids; they are copied. */
 void resume_get(struct session *s, const struct athena_text_view *ids, size_t len,
                 bool is_for_conflict);
-/* A resume found the server and `known` equal, or gave up: on to step e. */
-void resume_complete(struct session *s);
 
 /* ---- intake.c ---- */
 
@@ -129,6 +124,6 @@ void outbox_push(struct session *s);
 void outbox_on_pushed(struct session *s, const struct request *request,
                       const struct athena_message *message);
 void outbox_on_refused(struct session *s, const struct athena_message *message);
-bool outbox_is_empty(struct session *s);
+bool outbox_is_empty(const struct session *s);
 
 #endif

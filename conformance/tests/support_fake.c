@@ -22,7 +22,8 @@
 
 enum { PEERS_MAX = 64 };
 
-const char FAKE_WELCOME[] =
+/* A welcome that keeps the specification. */
+static const char FAKE_WELCOME[] =
     "{\"type\":\"welcome\",\"protocol\":\"athena-sync.v1\",\"server\":\"fake/1\",\"challenge\":"
     "\"ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8\",\"limits\":{\"message\":4194304,"
     "\"message_before_open\":16384,\"change\":1114112,\"batch\":1000,\"docs\":64},"

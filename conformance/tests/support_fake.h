@@ -41,7 +41,4 @@ void fake_stop(struct fake *fake);
 /* Runs the program when `argv` asks for a fake; returns otherwise. */
 void fake_main(int argc, char **argv);
 
-/* A welcome that keeps the specification, as text. Static. */
-extern const char FAKE_WELCOME[];
-
 #endif

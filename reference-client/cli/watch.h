@@ -40,7 +40,6 @@ void watch_flush(struct watch *watch);
 /* What is wrong with the whole, on standard error: it ends with status 1. */
 void watch_give_up(struct watch *watch, const char *why);
 
-void watch_append_change(struct watch *watch, const struct athena_sync_change *change);
 void watch_append_fault(struct watch *watch, const struct athena_error *error);
 void watch_on_event(void *ctx, const struct athena_sync_event *event);
 /* One held already; for athena_sync_each. */

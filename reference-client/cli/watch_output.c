@@ -51,7 +51,7 @@ static void append_error(struct athena_buf *out, const struct athena_error *erro
     cli_append_string(out, "message", error->text, strlen(error->text));
 }
 
-void watch_append_change(struct watch *w, const struct athena_sync_change *change) {
+static void append_change(struct watch *w, const struct athena_sync_change *change) {
     struct athena_buf *out = watch_begin(w, "change");
     size_t actor_len = change->id.len - ATHENA_UUID_TEXT_LEN - 1;
     cli_append_integer(out, "number", change->number);
@@ -143,7 +143,7 @@ void watch_on_event(void *ctx, const struct athena_sync_event *event) {
     struct watch *w = ctx;
     switch (event->type) {
     case ATHENA_SYNC_CHANGE:
-        watch_append_change(w, &event->change);
+        append_change(w, &event->change);
         break;
     case ATHENA_SYNC_PUSHED:
         cli_append_integer(watch_begin(w, "pushed"), "count", event->count);
@@ -165,7 +165,7 @@ void watch_on_event(void *ctx, const struct athena_sync_event *event) {
 
 bool watch_send_change(void *ctx, const struct athena_sync_change *change) {
     struct watch *w = ctx;
-    watch_append_change(w, change);
+    append_change(w, change);
     if (w->out.len > WATCH_STEP)
         watch_flush(w);
     return !w->is_stopping;

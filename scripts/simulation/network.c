@@ -256,9 +256,3 @@ void network_cut_one(struct network *network) {
             return;
         }
 }
-
-void network_cut_all(struct network *network) {
-    for (struct connection *c = network->connections; c; c = c->next)
-        if (can_be_cut(c))
-            cut(c);
-}

@@ -58,6 +58,5 @@ void network_close(struct connection *connection, enum end from, uint16_t code);
 void network_vanish(struct connection *connection, enum end from);
 /* Cuts one of the connections that are open, if any. */
 void network_cut_one(struct network *network);
-void network_cut_all(struct network *network);
 
 #endif
