@@ -299,10 +299,17 @@ dist: ## a source archive of HEAD in dist/
 	@mkdir -p dist
 	git archive --prefix=athena-sync-$(VERSION)/ -o dist/athena-sync-$(VERSION).tar.gz HEAD
 
+DIST_TREE = build/dist-tree/athena-sync-$(VERSION)
+dist-check: dist ## does the archive do without the repository? unpacks, builds and checks it
+	rm -rf $(dir $(DIST_TREE))
+	@mkdir -p $(dir $(DIST_TREE))
+	tar -xzf dist/athena-sync-$(VERSION).tar.gz -C $(dir $(DIST_TREE))
+	GIT_CEILING_DIRECTORIES=$(CURDIR)/$(dir $(DIST_TREE)) $(MAKE) -C $(DIST_TREE) check
+
 clean: ## remove what was built
 	rm -rf build dist compile_commands.json
 
 .PHONY: all help deps deps-dev check conformance report report-page asan valgrind mutants storm trace bench interop-deps \
-        vectors-check interop web web-check fuzz soak model faults format lint install dist clean
+        vectors-check interop web web-check fuzz soak model faults format lint install dist dist-check clean
 
 -include $(sort $(shell find $(BUILD) build/fuzz -name '*.d' 2>/dev/null))
