@@ -20,10 +20,11 @@
 #ifndef ATHENA_SYNC_H
 #define ATHENA_SYNC_H
 
-#if __has_include(<athena/athena_protocol.h>)
-#include <athena/athena_protocol.h>
-#else
+/* The tree's own, where there is one, and never another that is installed. */
+#if __has_include("protocol/athena_protocol.h")
 #include "protocol/athena_protocol.h"
+#else
+#include <athena/athena_protocol.h>
 #endif
 
 #define ATHENA_SYNC_EXPORT __attribute__((visibility("default")))
