@@ -35,6 +35,13 @@ struct athena_text_view sync_view(const char *text) {
     return (struct athena_text_view){text, strlen(text)};
 }
 
+enum athena_code sync_parse_url(struct athena_url *parsed, const char *url,
+                                struct athena_error *error) {
+    if (strlen(url) >= ATHENA_SYNC_URL_BYTES)
+        return sync_fail(error, ATHENA_BAD_URL, "the URL", "longer than 1023 characters");
+    return athena_url_parse(parsed, sync_view(url), error);
+}
+
 void sync_outbox_changed(struct athena_sync *sync) {
     uint64_t one = 1;
     sync->has_added = true;
@@ -151,7 +158,7 @@ enum athena_code athena_sync_create(const char *folder, const uint8_t *secret, c
     int lock_fd = -1;
     if (sodium_init() < 0)
         return sync_fail(error, ATHENA_INTERNAL, "libsodium", "cannot start");
-    enum athena_code code = url ? athena_url_parse(&parsed, sync_view(url), error) : ATHENA_OK;
+    enum athena_code code = url ? sync_parse_url(&parsed, url, error) : ATHENA_OK;
     if (!code)
         code = make_folder(folder, error);
     if (!code && !has_key(folder))
@@ -355,7 +362,7 @@ enum athena_code athena_sync_get_status(struct athena_sync *sync, struct athena_
     struct replica_server server = {0};
     *status = (struct athena_sync_status){0};
     enum athena_code code = athena_sync_get_url(sync, status->url, error);
-    status->has_server = !code && athena_url_parse(&url, sync_view(status->url), NULL) == ATHENA_OK;
+    status->has_server = !code && sync_parse_url(&url, status->url, NULL) == ATHENA_OK;
     if (!code)
         code = count(sync, status, &server, error);
     if (code)

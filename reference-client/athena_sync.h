@@ -169,7 +169,7 @@ ATHENA_SYNC_EXPORT enum athena_code athena_sync_verify(struct athena_sync *sync,
 
 /* ---- Status ---- */
 
-enum { ATHENA_SYNC_URL_BYTES = 1024 };
+enum { ATHENA_SYNC_URL_BYTES = 1024 }; /* the longest that is taken, and its NUL */
 
 /* The remembered URL, NUL-terminated; "" for none. */
 ATHENA_SYNC_EXPORT enum athena_code
@@ -255,7 +255,8 @@ struct athena_sync_connect_options {
 
 /* Connects, in place of the connection there is, and stays connected, with backoff, until
  * athena_sync_disconnect [ASP-CLI-38]. The URL is remembered. Returns before anything has happened;
- * whether it succeeds is told by events. ATHENA_BAD_URL for a URL that cannot be used or none,
+ * whether it succeeds is told by events. ATHENA_BAD_URL for a URL that cannot be used, is too
+ * long to be remembered, or for none,
  * ATHENA_BAD_TOKEN for a token of wrong grammar, ATHENA_UNAVAILABLE for a ca_file without
  * certificates, ATHENA_INTERNAL from within an event. */
 ATHENA_SYNC_EXPORT enum athena_code

@@ -37,6 +37,9 @@ enum athena_code sync_fail(struct athena_error *error, enum athena_code code, co
 /* athena_sync_service has something to do: changes were added to the outbox, or taken out. */
 void sync_outbox_changed(struct athena_sync *sync);
 struct athena_text_view sync_view(const char *text);
+/* As athena_url_parse; ATHENA_BAD_URL also for one too long to be remembered. */
+enum athena_code sync_parse_url(struct athena_url *parsed, const char *url,
+                                struct athena_error *error);
 /* What is kept about the server of a URL; key 0 when nothing is. ATHENA_BAD_URL. */
 enum athena_code sync_find_server(struct athena_sync *sync, const char *url,
                                   struct replica_server *server, struct athena_error *error);

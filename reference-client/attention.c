@@ -10,7 +10,7 @@ enum athena_code sync_find_server(struct athena_sync *sync, const char *url,
                                   struct replica_server *server, struct athena_error *error) {
     struct athena_url parsed;
     *server = (struct replica_server){0};
-    enum athena_code code = athena_url_parse(&parsed, sync_view(url), error);
+    enum athena_code code = sync_parse_url(&parsed, url, error);
     return code ? code
                 : replica_find_server(sync->replica, sync_view(parsed.authority), server, error);
 }

@@ -64,7 +64,7 @@ static enum athena_code parse_url(struct athena_sync *sync, const char *url,
     }
     if (!code && *url == '\0')
         code = sync_fail(error, ATHENA_BAD_URL, "no URL", "none is given and none is remembered");
-    return code ? code : athena_url_parse(parsed, sync_view(url), error);
+    return code ? code : sync_parse_url(parsed, url, error);
 }
 
 /* What section 7.2 does not allow might end the header that carries it, and begin another. */

@@ -3,6 +3,7 @@
 #include "conformance/tests/support_main.h"
 #include "conformance/url.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -188,6 +189,22 @@ START_TEST(urls_are_taken_apart) {
 }
 END_TEST
 
+START_TEST(the_path_of_a_url_is_kept_whole_or_refused) {
+    char text[sizeof "ws://x/" + URL_TEXT_MAX];
+    struct url url;
+    const char *reason = NULL;
+    int len = snprintf(text, sizeof text, "ws://x/");
+    memset(text + len, 'a', URL_TEXT_MAX);
+    text[len + URL_TEXT_MAX - 2] = '\0';
+    ck_assert(url_parse(text, &url, &reason));
+    ck_assert_str_eq(url.path, text + len - 1);
+    text[len + URL_TEXT_MAX - 2] = 'a';
+    text[len + URL_TEXT_MAX - 1] = '\0';
+    ck_assert(!url_parse(text, &url, &reason));
+    ck_assert_str_eq(reason, "its path is too long");
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("endpoint");
     support_add(suite, "given headers", given_headers_take_the_place_of_own);
@@ -196,5 +213,6 @@ int main(void) {
     support_add(suite, "faults", faults_are_seen);
     support_add(suite, "closed", nothing_but_control_frames_follows_a_close);
     support_add(suite, "urls", urls_are_taken_apart);
+    support_add(suite, "long paths of urls", the_path_of_a_url_is_kept_whole_or_refused);
     return support_main(suite);
 }

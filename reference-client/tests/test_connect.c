@@ -56,6 +56,32 @@ START_TEST(a_refused_url_leaves_the_connection) {
 }
 END_TEST
 
+static void write_long_url(char *url, size_t len) {
+    memcpy(url, "ws://127.0.0.1/", 15);
+    memset(url + 15, 'a', len - 15);
+    url[len] = '\0';
+}
+
+START_TEST(a_url_is_remembered_whole_or_refused) {
+    struct support_replica replica;
+    char remembered[ATHENA_SYNC_URL_BYTES];
+    char longest[ATHENA_SYNC_URL_BYTES];
+    char url[ATHENA_SYNC_URL_BYTES + 1];
+    support_replica_init(&replica, NULL);
+    write_long_url(longest, ATHENA_SYNC_URL_BYTES - 1);
+    write_long_url(url, ATHENA_SYNC_URL_BYTES);
+    struct athena_sync_connect_options options = {.url = longest};
+    ck_assert_int_eq(athena_sync_connect(replica.sync, &options, NULL), ATHENA_OK);
+    options.url = url;
+    ck_assert_int_eq(athena_sync_connect(replica.sync, &options, NULL), ATHENA_BAD_URL);
+    ck_assert_int_eq(athena_sync_create(replica.folder, NULL, url, NULL, NULL), ATHENA_BAD_URL);
+    ck_assert_int_eq(athena_sync_forget_server(replica.sync, url, NULL), ATHENA_ALREADY_OPEN);
+    ck_assert_int_eq(athena_sync_get_url(replica.sync, remembered, NULL), ATHENA_OK);
+    ck_assert_str_eq(remembered, longest);
+    support_replica_fini(&replica);
+}
+END_TEST
+
 /* ---- Names ---- */
 
 static int slow_lookup[2] = {-1, -1}; /* a pipe whose writing end the test closes */
@@ -356,6 +382,7 @@ END_TEST
 int main(void) {
     const struct support_test tests[] = {
         {a_refused_url_leaves_the_connection, 1},
+        {a_url_is_remembered_whole_or_refused, 1},
         {a_name_that_nobody_knows_is_told, 1},
         {a_slow_lookup_keeps_nobody_waiting, 1},
         {a_handler_that_closes_is_stopped, 1},
