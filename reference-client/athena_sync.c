@@ -51,14 +51,33 @@ void sync_outbox_changed(struct athena_sync *sync) {
 
 /* ---- Folders ---- */
 
+static void close_descriptor(int fd) {
+    if (fd >= 0)
+        close(fd);
+}
+
+/* The name of a folder that was just made comes to the disk, or the folder is taken back: the next
+ * attempt would take it for settled [ASP-CLI-2]. */
+static bool settle_folder(const char *folder) {
+    char parent[PATH_MAX_BYTES];
+    join_path(parent, folder, "..");
+    int fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool ok = fd >= 0 && fsync(fd) == 0;
+    int number = errno;
+    close_descriptor(fd);
+    if (!ok)
+        rmdir(folder);
+    errno = number;
+    return ok;
+}
+
 /* [ASP-SEC-1] */
 static enum athena_code make_folder(const char *folder, struct athena_error *error) {
     char path[PATH_MAX_BYTES];
     if (!join_path(path, folder, "key"))
         return sync_fail(error, ATHENA_UNAVAILABLE, folder, "the path is too long");
-    return mkdir(folder, 0700) == 0 || errno == EEXIST
-               ? ATHENA_OK
-               : sync_fail(error, ATHENA_UNAVAILABLE, folder, strerror(errno));
+    bool ok = mkdir(folder, 0700) == 0 ? settle_folder(folder) : errno == EEXIST;
+    return ok ? ATHENA_OK : sync_fail(error, ATHENA_UNAVAILABLE, folder, strerror(errno));
 }
 
 static bool has_key(const char *folder) {
@@ -87,11 +106,6 @@ static enum athena_code lock_to_read(int *fd, const char *folder, struct athena_
                ? ATHENA_OK
                : sync_fail(error, ATHENA_UNAVAILABLE, folder,
                            *fd < 0 ? strerror(errno) : "another process uses this replica");
-}
-
-static void close_descriptor(int fd) {
-    if (fd >= 0)
-        close(fd);
 }
 
 /* ---- Making ---- */

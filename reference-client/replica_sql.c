@@ -1,5 +1,6 @@
 #include "reference-client/replica_sql.h"
 
+#include <fcntl.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -272,10 +273,18 @@ static void remove_database(const char *path) {
     unlink(journal);
 }
 
+/* SQLite would let others read it, and gives what it puts beside it the same mode [ASP-SEC-1]. */
+static void make_private(const char *path) {
+    int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd >= 0)
+        close(fd);
+}
+
 enum athena_code replica_create(const char *path, const uint8_t doc[static ATHENA_DOC_BYTES],
                                 const char *url, struct athena_error *error) {
     struct replica r = {0};
     remove_database(path); /* of an attempt that was killed */
+    make_private(path);
     enum athena_code code =
         open_database(&r, path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, make_pragmas, error);
     if (!code)

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -379,12 +380,34 @@ START_TEST(a_replica_is_made_by_one_process) {
 }
 END_TEST
 
+/* [ASP-SEC-1] */
+START_TEST(nobody_else_may_read_a_replica) {
+    static const char *const files[] = {"key", "lock", "replica.db", "replica.db-wal",
+                                        "replica.db-shm"};
+    struct support_replica replica;
+    struct stat status;
+    umask(0);
+    support_replica_init(&replica, NULL);
+    add_one(replica.sync);
+    ck_assert_int_eq(stat(replica.path, &status), 0);
+    ck_assert_uint_eq(status.st_mode, S_IFDIR | 0700);
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+        char path[128];
+        snprintf(path, sizeof path, "%s/%s", replica.path, files[i]);
+        ck_assert_int_eq(stat(path, &status), 0);
+        ck_assert_msg(status.st_mode == (S_IFREG | 0600), "%s: %o", files[i], status.st_mode);
+    }
+    support_replica_fini(&replica);
+}
+END_TEST
+
 int main(void) {
     const struct support_test tests[] = {
         {a_saved_document_covers_only_what_is_there, 1},
         {changes_without_a_key_are_not_replaced, 1},
         {an_empty_replica_without_a_key_is_replaced, 1},
         {a_replica_is_made_by_one_process, 2},
+        {nobody_else_may_read_a_replica, 1},
         {a_saved_document_is_sealed, 1},
         {a_saved_document_hides_no_change_still_to_be_told, 2},
         {a_damaged_document_is_named, 1},

@@ -197,6 +197,18 @@ START_TEST(changes_that_were_answered_are_there) {
 }
 END_TEST
 
+/* ---- A disk that fails ---- */
+
+START_TEST(a_folder_whose_name_may_be_lost_is_taken_back) {
+    struct run run;
+    atomic_store(&faults->disk, DISK_FAILS_SYNCS);
+    ck_assert_int_eq(run_all(&run, "init", NULL), 1);
+    ck_assert_int_ne(access(path, F_OK), 0);
+    mend();
+    ck_assert_int_eq(run_all(&run, "init", NULL), 0);
+}
+END_TEST
+
 /* ---- A full disk ---- */
 
 START_TEST(what_a_full_disk_ends_can_be_done_again) {
@@ -243,6 +255,7 @@ int main(void) {
         {a_replica_is_made_or_can_be, LOSSES},
         {a_change_whose_id_was_told_is_there, LOSSES},
         {changes_that_were_answered_are_there, LOSSES},
+        {a_folder_whose_name_may_be_lost_is_taken_back, 1},
         {what_a_full_disk_ends_can_be_done_again, 2},
         {what_only_reads_needs_no_disk_to_write, 2},
     };
