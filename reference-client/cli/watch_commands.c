@@ -11,6 +11,12 @@ enum athena_code watch_connect(struct watch *w, struct athena_error *error) {
     return code;
 }
 
+/* What the library finds wrong with a member of the command. */
+static void name_member(struct athena_error *error, enum athena_code code, const char *member) {
+    if (error->code == code)
+        snprintf(error->where, sizeof error->where, "%s", member);
+}
+
 static void do_connect(struct watch *w, cJSON *command) {
     struct athena_error error;
     w->options.url = cli_text_of(command, "url");
@@ -18,7 +24,10 @@ static void do_connect(struct watch *w, cJSON *command) {
         watch_answer_wrong(w, command, "/url", "not a text");
         return;
     }
-    watch_answer_code(w, command, watch_connect(w, &error), &error);
+    enum athena_code code = watch_connect(w, &error);
+    if (code && w->options.url)
+        name_member(&error, ATHENA_BAD_URL, "/url");
+    watch_answer_code(w, command, code, &error);
 }
 
 static void do_disconnect(struct watch *w, cJSON *command) {
@@ -90,10 +99,11 @@ static void do_quarantine(struct watch *w, cJSON *command) {
         return;
     }
     struct athena_text_view id = {change, strlen(change)};
-    watch_answer_code(
-        w, command,
-        athena_sync_quarantine(w->sync, id, reason ? reason : "refused by the application", &error),
-        &error);
+    enum athena_code code =
+        athena_sync_quarantine(w->sync, id, reason ? reason : "refused by the application", &error);
+    if (code)
+        name_member(&error, ATHENA_BAD_ID, "/change");
+    watch_answer_code(w, command, code, &error);
 }
 
 static void do_save(struct watch *w, cJSON *command) {
@@ -107,10 +117,11 @@ static void do_save(struct watch *w, cJSON *command) {
         watch_answer_wrong(w, command, "/through", "not a number of a change");
     } else {
         struct athena_bytes_view document = {data, len};
-        watch_answer_code(
-            w, command,
-            athena_sync_save_document(w->sync, document, (uint64_t)through->valuedouble, &error),
-            &error);
+        enum athena_code code =
+            athena_sync_save_document(w->sync, document, (uint64_t)through->valuedouble, &error);
+        if (code)
+            name_member(&error, ATHENA_BAD_ID, "/through");
+        watch_answer_code(w, command, code, &error);
     }
 }
 
