@@ -143,22 +143,37 @@ static int store(struct arguments *arguments, size_t row, const char *value) {
     return EXIT_DONE;
 }
 
-/* One option at argv[*i]; a value stands in the next argument. */
+/* OPTION_COUNT when there is none of that name. */
+static size_t find_option(const char *name, size_t len) {
+    size_t row = 0;
+    while (row < OPTION_COUNT &&
+           (strlen(options[row].name) != len || memcmp(options[row].name, name, len) != 0))
+        row++;
+    return row;
+}
+
+/* One option at argv[*i], with its value behind '=' or in the next argument. */
 static int read_option(struct arguments *arguments, const struct command *command, int argc,
                        char **argv, int *i) {
     char what[200];
-    size_t row = 0;
-    while (row < OPTION_COUNT && strcmp(argv[*i], options[row].name) != 0)
-        row++;
+    const char *option = argv[*i];
+    size_t len = strcspn(option, "=");
+    const char *value = option[len] ? option + len + 1 : NULL;
+    size_t row = find_option(option, len);
     if (row == OPTION_COUNT || !takes(command, options[row].name)) {
-        snprintf(what, sizeof what, "%s takes no option '%.100s'", command->name, argv[*i]);
+        snprintf(what, sizeof what, "%s takes no option '%.*s'", command->name,
+                 len < 100 ? (int)len : 100, option);
         return cli_usage(what);
     }
-    if (options[row].kind != FLAG && ++*i == argc) {
-        snprintf(what, sizeof what, "%s needs a value", options[row].name);
+    bool has_value = options[row].kind != FLAG;
+    if (has_value && !value && *i + 1 < argc)
+        value = argv[++*i];
+    if (has_value != (value != NULL)) {
+        snprintf(what, sizeof what, "%s %s value", options[row].name,
+                 has_value ? "needs a" : "takes no");
         return cli_usage(what);
     }
-    return store(arguments, row, argv[*i]);
+    return store(arguments, row, value);
 }
 
 static int read_arguments(struct arguments *arguments, const struct command *command, int argc,
