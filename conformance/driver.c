@@ -34,6 +34,7 @@ struct driver *driver_new(const struct driver_options *options, const struct spe
     driver->spec = spec;
     driver->transcript = transcript;
     driver->next_id = 1;
+    driver->cut_adds = cJSON_CreateArray();
     driver->in = driver->out = -1;
     driver->folder = dir;
     free(with_dir);
@@ -63,6 +64,7 @@ void driver_free(struct driver *driver) {
     free(driver->folder);
     free(driver->log_path);
     free(driver->actor);
+    cJSON_Delete(driver->cut_adds);
     free(driver->ended);
     free(driver->fault);
     free(driver);
@@ -113,25 +115,6 @@ void driver_hang_up(struct driver *driver) {
     if (driver->in >= 0)
         close(driver->in);
     driver->in = -1;
-}
-
-static int reap(struct driver *driver) {
-    int status = 0;
-    driver_hang_up(driver);
-    close(driver->out);
-    driver->out = -1;
-    waitpid(driver->pid, &status, 0);
-    process_end_group(driver->pid); /* what it started, which is ours now: lab_new adopts */
-    driver->pid = 0;
-    return status;
-}
-
-void driver_kill(struct driver *driver) {
-    if (driver->pid == 0)
-        return;
-    kill(-driver->pid, SIGKILL);
-    reap(driver);
-    transcript_add(driver->transcript, driver->name, TRANSCRIPT_EVENT, "killed");
 }
 
 char *driver_log_tail(const struct driver *driver) {
@@ -213,17 +196,41 @@ static void take_lines(struct driver *driver) {
         break_contract(driver, "a line over 64 MiB", "");
 }
 
-void driver_service(struct driver *driver) {
+/* ---- Its end --------------------------------------------------------------------------------- */
+
+/* 0 at the end, below 0 when nothing more has come yet. */
+static ssize_t read_some(struct driver *driver) {
     static char piece[READ_BYTES];
-    ssize_t got = 1;
-    while (driver->pid != 0 && got > 0) {
-        got = read(driver->out, piece, sizeof piece);
-        if (got > 0) {
-            bytes_append(&driver->line, piece, (size_t)got);
-            take_lines(driver);
-        }
+    ssize_t got;
+    while ((got = read(driver->out, piece, sizeof piece)) > 0) {
+        bytes_append(&driver->line, piece, (size_t)got);
+        take_lines(driver);
     }
-    if (driver->pid == 0 || got < 0)
+    return got;
+}
+
+static int reap(struct driver *driver) {
+    int status = 0;
+    driver_hang_up(driver);
+    waitpid(driver->pid, &status, 0);
+    process_end_group(driver->pid); /* what it started, which is ours now: lab_new adopts */
+    driver->pid = 0;
+    read_some(driver);
+    close(driver->out);
+    driver->out = -1;
+    return status;
+}
+
+void driver_kill(struct driver *driver) {
+    if (driver->pid == 0)
+        return;
+    kill(-driver->pid, SIGKILL);
+    reap(driver);
+    transcript_add(driver->transcript, driver->name, TRANSCRIPT_EVENT, "killed");
+}
+
+void driver_service(struct driver *driver) {
+    if (driver->pid == 0 || read_some(driver) < 0)
         return;
     int status = reap(driver);
     driver->unsupported = WIFEXITED(status) && WEXITSTATUS(status) == DRIVER_EXIT_UNSUPPORTED;

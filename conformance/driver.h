@@ -43,7 +43,9 @@ struct driver {
     double next_id;
     double sync_id; /* of a `sync` that is not answered; 0: none */
     struct contract contract;
-    cJSON *answers; /* that nobody took yet */
+    int64_t add_us;  /* how long its last answered `add` took; 0: none was */
+    cJSON *cut_adds; /* those it was killed in: arrays of what it was given, or was told to hold */
+    cJSON *answers;  /* that nobody took yet */
     cJSON *events;
     cJSON *counts; /* events of this life, by name; "acknowledged": all that was told as pushed */
     char *ended;   /* how its last life ended by itself; NULL before */
@@ -57,7 +59,7 @@ void driver_free(struct driver *driver);
 
 /* False when it cannot be started; errno tells. */
 bool driver_start(struct driver *driver);
-/* SIGKILL, to it and what it started, and the wait for its end. */
+/* SIGKILL, to it and what it started, and the wait for its end. What it said before is taken. */
 void driver_kill(struct driver *driver);
 /* Reads what it says; once it has said all, how it ended. */
 void driver_service(struct driver *driver);

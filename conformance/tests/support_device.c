@@ -115,9 +115,22 @@ static char *make_id(const struct device *device, const char *actor) {
     b[8] = (uint8_t)((b[8] & 63) | 128);
     char hex[33];
     sodium_bin2hex(hex, sizeof hex, b, sizeof b);
-    return memory_format("%s:%.8s-%.4s-%.4s-%.4s-%.12s",
-                         device_has_fault(device, "repeats-ids") ? "abcd" : actor, hex, hex + 8,
-                         hex + 12, hex + 16, hex + 20);
+    return memory_format("%s:%.8s-%.4s-%.4s-%.4s-%.12s", actor, hex, hex + 8, hex + 12, hex + 16,
+                         hex + 20);
+}
+
+/* Of a later `add`, so that the first ones are there to be compared with. */
+static bool is_halved(const struct device *device, const cJSON *ids, const cJSON *command) {
+    int len = cJSON_GetArraySize(cJSON_GetObjectItem(command, "changes"));
+    return device_has_fault(device, "stores-half") && cJSON_GetArraySize(ids) == len / 2 &&
+           cJSON_GetArraySize(device_part(device, "changes")) > len + 2;
+}
+
+/* Until it is killed. */
+static void hang(struct device *device) {
+    device_save(device);
+    for (;;)
+        pause();
 }
 
 static void add(struct device *device, const cJSON *command) {
@@ -136,6 +149,8 @@ static void add(struct device *device, const cJSON *command) {
         cJSON_AddItemToArray(ids, cJSON_CreateString(id));
         free(id);
         free(data);
+        if (is_halved(device, ids, command))
+            hang(device);
     }
     if (!device_has_fault(device, "confirms-too-early"))
         device_save(device);

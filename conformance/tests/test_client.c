@@ -92,7 +92,8 @@ START_TEST(a_right_client_passes) {
     test_client("none",
                 "resume/first-sync resume/nothing-new resume/offline-edits resume/server-wiped "
                 "resume/pages cut/handshake cut/kill-after-add cut/push-lost live/no-list "
-                "live/conflict 'envelope/*' push/bad-change push/small-batches driver/add-nothing "
+                "cut/kill-during-add live/conflict 'envelope/*' push/bad-change push/small-batches "
+                "driver/add-nothing "
                 "driver/connection-commands driver/ends-with-its-input driver/own-changes "
                 "driver/sync",
                 &outcome);
@@ -128,7 +129,9 @@ static const struct {
     {"hides-conflicts", "live/conflict", "[ASP-CLI-26]"},
     {"gives-up", "cut/handshake", "[ASP-CLI-38]"},
     {"confirms-too-early", "cut/kill-after-add", "[ASP-CLI-2]"},
-    {"repeats-ids", "cut/kill-after-add", "[ASP-ID-"},
+    {"confirms-too-early", "cut/kill-during-add", "[ASP-CLI-2]"},
+    {"stores-half", "cut/kill-during-add", "[spec/driver.md]"},
+    {"repeats-ids", "cut/kill-after-add", "[ASP-ID-8]"},
     {"reads-one-page", "resume/pages", "[ASP-LIST-12]"},
     {"ignores-the-batch", "push/small-batches", "[ASP-PUSH-10]"},
     {"pushes-refused", "push/bad-change", "[ASP-CLI-31]"},
