@@ -7,7 +7,7 @@
 #include <string.h>
 
 enum {
-    NEEDLES_MAX = 400,   /* of a kind: a few dozen secrets */
+    SECRETS_MAX = 40,    /* of a kind */
     BEGINNING_BYTES = 33 /* of an envelope, should a log cut it off */
 };
 
@@ -18,7 +18,7 @@ void confidence_fini(struct confidence *confidence) {
 }
 
 static void add_text(struct canary *canary, const char *what, const char *text) {
-    if (canary->len < NEEDLES_MAX)
+    if (canary->len < SECRETS_MAX)
         canary_add(canary, what, text, strlen(text));
 }
 
@@ -28,7 +28,7 @@ void confidence_add_token(struct confidence *confidence, const char *token) {
 
 static void add_bytes(struct confidence *confidence, const char *what, const char *text) {
     struct bytes bytes = {0};
-    if (confidence->sealed.len < NEEDLES_MAX && base64url_decode(text, &bytes))
+    if (confidence->sealed.len < SECRETS_MAX && base64url_decode(text, &bytes))
         canary_add(&confidence->sealed, what, bytes.at,
                    bytes.len < BEGINNING_BYTES ? bytes.len : BEGINNING_BYTES);
     bytes_fini(&bytes);

@@ -42,12 +42,12 @@ struct connection *connection_open(const char *name, const struct stream_address
 }
 
 struct connection *connection_accept(const char *name, struct stream *stream, const char *refusal,
-                                     struct guest *guest, const struct canary *canary,
+                                     struct guest *guest, const struct discretion *discretion,
                                      const struct spec *spec, struct transcript *transcript) {
     struct connection *connection =
         new_connection(name, stream, endpoint_new_server(), spec, transcript);
     connection->guest = guest;
-    connection->canary = canary;
+    connection->discretion = discretion;
     endpoint_expect_path(connection->endpoint, guest->path);
     if (refusal != NULL)
         endpoint_refuse(connection->endpoint, refusal);
@@ -116,13 +116,18 @@ static const char *judge(struct connection *connection, const cJSON *message, si
                : watch_received(&connection->watch, message, bytes, requirement);
 }
 
-/* What a client must not tell anyone. */
-static void search(struct connection *connection, const struct bytes *text) {
+/* Whatever a client says, message or not. What stands at the end may go on in what comes next. */
+static void search(struct connection *connection) {
+    const char *requirement;
+    struct bytes *heard = endpoint_heard(connection->endpoint);
+    if (connection->guest == NULL || connection->http_status == 0 || connection->is_strange)
+        return;
     const char *leaked =
-        connection->guest != NULL ? canary_find(connection->canary, text->at, text->len) : NULL;
+        discretion_find(connection->discretion, heard->at, heard->len, &requirement);
     if (leaked != NULL)
-        refuse(connection, DUTY("ASP-KEY-4"), "the client sent what must never leave it: %s",
-               leaked);
+        refuse(connection, requirement, "the client sent what must never leave it: %s", leaked);
+    if (heard->len > CANARY_PART_TEXT_MAX)
+        bytes_drop(heard, heard->len - CANARY_PART_TEXT_MAX);
 }
 
 /* A text in place of bytes that is no canonical base64url. */
@@ -154,7 +159,7 @@ static const char *schema_requirement(const struct connection *connection, const
 static void take_message(struct connection *connection, const struct bytes *text) {
     size_t at = 0;
     const char *wrong = json_strict_fault((const char *)text->at, text->len, &at);
-    search(connection, text);
+    search(connection);
     if (wrong != NULL) {
         refuse(connection, wrong == JSON_STRICT_NOTATION ? DUTY("ASP-JSON-2") : DUTY("ASP-JSON-1"),
                "the %s sent JSON that is not strict: %s, at byte %zu of %.200s", peer(connection),
@@ -182,7 +187,7 @@ static void take_message(struct connection *connection, const struct bytes *text
 static void search_url(struct connection *connection, const struct bytes *head) {
     const char *end = memchr(head->at, '\r', head->len);
     size_t len = end != NULL ? (size_t)(end - (const char *)head->at) : head->len;
-    const char *leaked = canary_find(connection->canary, head->at, len);
+    const char *leaked = canary_find(&connection->discretion->keys, head->at, len);
     if (leaked != NULL)
         refuse(connection, DUTY("ASP-WS-19"), "the URL holds what must never be there: %s", leaked);
 }
@@ -210,7 +215,7 @@ static void take_handshake(struct connection *connection, const struct endpoint_
     if (connection->guest == NULL || connection->is_strange)
         return;
     search_url(connection, &event->bytes);
-    search(connection, &event->bytes);
+    search(connection);
     check_path(connection, &event->bytes);
     if (!handshake_lists(&event->bytes, event->bytes.len, "Sec-WebSocket-Protocol",
                          HANDSHAKE_SUBPROTOCOL, false))
@@ -246,7 +251,7 @@ static void take_event(struct connection *connection, const struct endpoint_even
         take_message(connection, &event->bytes);
         break;
     case ENDPOINT_EVENT_BINARY:
-        search(connection, &event->bytes);
+        search(connection);
         refuse(connection, DUTY("ASP-WS-20"), "the %s sent a binary message", peer(connection));
         break;
     case ENDPOINT_EVENT_PING:
@@ -320,6 +325,7 @@ static void read_some(struct connection *connection) {
             take_event(connection, &event);
             bytes_fini(&event.bytes);
         }
+        search(connection);
         if (got == STREAM_AGAIN)
             break;
         if (got == STREAM_END)

@@ -1,13 +1,13 @@
 /*
  * One connection of a scenario: a stream and an endpoint, the messages that came and were not
  * expected yet, and how it ended. The other side is the one under test: a server, or a client.
- * Every message from it passes strict JSON, its schema and the watch (of a client: the guest book
- * and the canary) before it gets into the inbox.
+ * Every message from it passes strict JSON, its schema and the watch (of a client: the guest book)
+ * before it gets into the inbox, and all that a client says the search for what it must not tell.
  */
 #ifndef CONFORM_CONNECTION_H
 #define CONFORM_CONNECTION_H
 
-#include "conformance/canary.h"
+#include "conformance/discretion.h"
 #include "conformance/endpoint.h"
 #include "conformance/guest.h"
 #include "conformance/spec.h"
@@ -46,8 +46,8 @@ struct connection {
     size_t written; /* of what the endpoint has to send */
     unsigned next_req;
     struct watch watch;
-    struct guest *guest;         /* NULL unless the other side is a client */
-    const struct canary *canary; /* with a guest */
+    struct guest *guest;                 /* NULL unless the other side is a client */
+    const struct discretion *discretion; /* with a guest */
     /* Something no server may do, whatever the scenario expects: it fails at once. */
     char *fault;
     const char *fault_requirement;
@@ -58,9 +58,9 @@ struct connection *connection_open(const char *name, const struct stream_address
                                    const struct handshake_request *request, const struct spec *spec,
                                    struct transcript *transcript, struct entropy *entropy);
 /* Takes the stream of a client over and answers its handshake, with `refusal` if that is not
- * NULL. Takes the guest over, too, borrows the canary. */
+ * NULL. Takes the guest over, too, borrows the discretion. */
 struct connection *connection_accept(const char *name, struct stream *stream, const char *refusal,
-                                     struct guest *guest, const struct canary *canary,
+                                     struct guest *guest, const struct discretion *discretion,
                                      const struct spec *spec, struct transcript *transcript);
 void connection_free(struct connection *connection);
 

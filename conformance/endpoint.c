@@ -24,6 +24,7 @@ struct endpoint {
     struct bytes input;
     size_t input_at; /* read so far by wslay */
     struct bytes output;
+    struct bytes heard; /* of a server */
     wslay_frame_context_ptr frames;
     /* The message under assembly: data frames and the control frame between them. */
     struct bytes message;
@@ -119,6 +120,7 @@ void endpoint_free(struct endpoint *endpoint) {
     bytes_fini(&endpoint->request);
     bytes_fini(&endpoint->input);
     bytes_fini(&endpoint->output);
+    bytes_fini(&endpoint->heard);
     bytes_fini(&endpoint->message);
     bytes_fini(&endpoint->control);
     wslay_frame_context_free(endpoint->frames);
@@ -292,9 +294,15 @@ static void finish_control(struct endpoint *endpoint, int opcode) {
     payload->len = 0;
 }
 
+static void hear(struct endpoint *endpoint, const void *bytes, size_t len) {
+    if (!endpoint->client)
+        bytes_append(&endpoint->heard, bytes, len);
+}
+
 /* Takes one piece of a frame as wslay hands it out. */
 static void take_piece(struct endpoint *endpoint, const struct wslay_frame_iocb *piece) {
     bool control = wslay_is_ctrl_frame(piece->opcode);
+    hear(endpoint, piece->data, piece->data_length);
     if (endpoint->frame_left == BETWEEN_FRAMES) { /* the first piece of a frame */
         const char *wrong = frame_fault(endpoint, piece);
         if (wrong == NULL && endpoint->close_came && !control) {
@@ -338,16 +346,25 @@ static void read_frames(struct endpoint *endpoint) {
 }
 
 void endpoint_feed(struct endpoint *endpoint, const void *bytes, size_t len) {
+    if (endpoint->phase != PHASE_FRAMES)
+        hear(endpoint, bytes, len);
     if (endpoint->phase == PHASE_OVER)
         return;
     bytes_append(&endpoint->input, bytes, len);
     if (endpoint->phase == PHASE_HEAD)
         read_head(endpoint);
-    if (endpoint->phase == PHASE_FRAMES)
-        read_frames(endpoint);
+    if (endpoint->phase != PHASE_FRAMES)
+        return;
+    read_frames(endpoint);
+    if (endpoint->phase == PHASE_OVER) /* what is wrong in it may be no frame */
+        hear(endpoint, bytes, len);
 }
 
 /* ---- Sending --------------------------------------------------------------------------------- */
+
+struct bytes *endpoint_heard(struct endpoint *endpoint) {
+    return &endpoint->heard;
+}
 
 struct bytes *endpoint_output(struct endpoint *endpoint) {
     return &endpoint->output;

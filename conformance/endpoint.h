@@ -75,6 +75,9 @@ void endpoint_free(struct endpoint *endpoint);
 void endpoint_feed(struct endpoint *endpoint, const void *bytes, size_t len);
 /* The next event; false when there is none yet. */
 bool endpoint_next(struct endpoint *endpoint, struct endpoint_event *event);
+/* Of a server: all that the client has said, without frames and masks; what fits no frame, and the
+ * handshake, as it came. The owner takes it off with bytes_drop. */
+struct bytes *endpoint_heard(struct endpoint *endpoint);
 /* What waits to be written; the owner takes it off with bytes_drop. */
 struct bytes *endpoint_output(struct endpoint *endpoint);
 

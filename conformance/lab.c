@@ -1,7 +1,5 @@
 #include "conformance/lab.h"
 
-#include "conformance/base64url.h"
-#include "conformance/document.h"
 #include "conformance/file.h"
 #include "conformance/process.h"
 #include "conformance/stream.h"
@@ -57,8 +55,7 @@ void lab_free(struct lab *lab) {
         folder_remove(lab->folder);
     free(lab->folder);
     host_fini(&lab->host);
-    canary_fini(&lab->canary);
-    canary_fini(&lab->secrets);
+    discretion_fini(&lab->discretion);
     cJSON_Delete(lab->pushed);
     cJSON_Delete(lab->proofs);
     cJSON_Delete(lab->plains);
@@ -88,17 +85,13 @@ bool lab_add_device(struct lab *lab, struct driver *device) {
     return true;
 }
 
-/* ---- Secrets --------------------------------------------------------------------------------- */
+/* ---- Plaintexts ------------------------------------------------------------------------------ */
 
-void lab_note_plain(struct lab *lab, const char *doc, const char *id, const void *plain,
-                    size_t len) {
+void lab_note_plain(struct lab *lab, const char *doc, const char *id, const char *plain) {
     char *key = memory_format("%s %s", doc, id);
-    char *text = base64url_encode(plain, len);
-    canary_add(&lab->canary, "the plaintext of a change", plain, len);
     cJSON_DeleteItemFromObjectCaseSensitive(lab->plains, key);
-    cJSON_AddStringToObject(lab->plains, key, text);
+    cJSON_AddStringToObject(lab->plains, key, plain);
     free(key);
-    free(text);
 }
 
 const char *lab_find_plain(const struct lab *lab, const char *doc, const char *id) {
@@ -106,19 +99,6 @@ const char *lab_find_plain(const struct lab *lab, const char *doc, const char *i
     const cJSON *plain = cJSON_GetObjectItemCaseSensitive(lab->plains, key);
     free(key);
     return cJSON_GetStringValue(plain);
-}
-
-void lab_note_secret(struct lab *lab, const char *secret) {
-    uint8_t bytes[DOCUMENT_SECRET_BYTES];
-    struct document keys;
-    if (!base64url_decode_exactly(secret, bytes, sizeof bytes))
-        return;
-    document_derive(&keys, bytes);
-    canary_add(&lab->canary, "the document secret", bytes, sizeof bytes);
-    canary_add(&lab->secrets, "the document secret", bytes, sizeof bytes);
-    canary_add(&lab->canary, "the seed of the document's key", keys.sign_key, 32);
-    canary_add(&lab->canary, "the content key", keys.content_key, sizeof keys.content_key);
-    canary_add(&lab->canary, "the nonce key", keys.nonce_key, sizeof keys.nonce_key);
 }
 
 /* ---- Waiting --------------------------------------------------------------------------------- */
@@ -138,11 +118,12 @@ void lab_service(struct lab *lab) {
 
 const char *lab_find_leak(const struct lab *lab) {
     const char *leak = NULL;
+    const char *sending; /* which this is not */
     for (size_t i = 0; i < lab->devices_len && leak == NULL; i++) {
         char *error = NULL;
         char *log = file_read(lab->devices[i]->log_path, &error);
         if (log != NULL)
-            leak = canary_find(&lab->canary, log, strlen(log));
+            leak = discretion_find(&lab->discretion, log, strlen(log), &sending);
         free(log);
         free(error);
     }
@@ -158,7 +139,8 @@ static bool holds_secret(const struct lab *lab, const char *path) {
         bytes_append(&content, piece, got);
     if (file != NULL)
         fclose(file);
-    bool found = content.len > 0 && canary_find(&lab->secrets, content.at, content.len) != NULL;
+    bool found =
+        content.len > 0 && canary_find(&lab->discretion.secrets, content.at, content.len) != NULL;
     bytes_fini(&content);
     return found;
 }

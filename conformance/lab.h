@@ -5,7 +5,7 @@
 #ifndef CONFORM_LAB_H
 #define CONFORM_LAB_H
 
-#include "conformance/canary.h"
+#include "conformance/discretion.h"
 #include "conformance/driver.h"
 #include "conformance/host.h"
 
@@ -22,11 +22,10 @@ struct lab {
     char path[40]; /* by which its clients are told from strangers */
     char url[80];
     struct host host;
-    struct canary canary;
-    struct canary secrets; /* the documents' alone */
-    cJSON *pushed;         /* for guests */
-    cJSON *proofs;         /* for guests */
-    cJSON *plains;         /* "DOC ID" to plaintext, base64url */
+    struct discretion discretion;
+    cJSON *pushed; /* for guests */
+    cJSON *proofs; /* for guests */
+    cJSON *plains; /* "DOC ID" to plaintext, base64url */
     struct driver *devices[LAB_DEVICES_MAX];
     size_t devices_len;
     unsigned devices_made;
@@ -42,13 +41,10 @@ struct driver *lab_find_device(const struct lab *lab, const char *name);
 /* Takes the place of one with the same name. False when there are too many. */
 bool lab_add_device(struct lab *lab, struct driver *device);
 
-/* Remembers a plaintext, and that it must not be told. */
-void lab_note_plain(struct lab *lab, const char *doc, const char *id, const void *plain,
-                    size_t len);
-/* base64url; NULL when none was noted. Borrowed. */
+/* Remembers a plaintext, in base64url. */
+void lab_note_plain(struct lab *lab, const char *doc, const char *id, const char *plain);
+/* NULL when none was noted. Borrowed. */
 const char *lab_find_plain(const struct lab *lab, const char *doc, const char *id);
-/* That the document secret, in base64url, and all keys made from it must not be told. */
-void lab_note_secret(struct lab *lab, const char *secret);
 
 /* What to wait for, beside connections: fills at most LAB_DEVICES_MAX + 1 entries. */
 nfds_t lab_poll(const struct lab *lab, struct pollfd *fds);

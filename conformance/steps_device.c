@@ -73,7 +73,7 @@ static bool make_device(struct run *run, const struct frame *frame, const cJSON 
                                            .patience_ms =
                                                (unsigned)step_number(frame, "patience_ms", 0),
                                            .patient = step_flag(frame, "patient")};
-    lab_note_secret(run->lab, secret);
+    discretion_add_secret(&run->lab->discretion, secret);
     bool ok = mkdir(folder, 0700) == 0;
     if (!ok)
         run_broken(run, "%s: %s", folder, strerror(errno));

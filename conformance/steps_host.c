@@ -55,7 +55,7 @@ static enum progress take_client(struct run *run, struct frame *frame) {
     struct guest *guest = memory_take(sizeof *guest);
     guest_init(guest, run->lab->authority, run->lab->path, run->lab->pushed, run->lab->proofs);
     struct connection *connection =
-        connection_accept(step_text(frame, "accept"), stream, answer, guest, &run->lab->canary,
+        connection_accept(step_text(frame, "accept"), stream, answer, guest, &run->lab->discretion,
                           run->spec, &run->transcript);
     if (step_text(frame, "selects") != NULL)
         endpoint_select(connection->endpoint, step_text(frame, "selects"));

@@ -42,6 +42,7 @@ static cJSON *make_additions(struct run *run, const struct frame *frame,
         cJSON_AddStringToObject(change, "actor", device->actor);
         cJSON_AddStringToObject(change, "data", text);
         cJSON_AddItemToArray(changes, change);
+        discretion_add_plain(&run->lab->discretion, plain, len);
         free(plain);
         free(text);
     }
@@ -63,7 +64,7 @@ static cJSON *seal(struct run *run, const cJSON *document, const char *id, const
                              sizeof secret);
     document_derive(&keys, secret);
     document_seal(&keys, id, bytes.at, bytes.len, &sealed);
-    lab_note_plain(run->lab, doc_of(document), id, bytes.at, bytes.len);
+    lab_note_plain(run->lab, doc_of(document), id, plain);
     char *data = base64url_encode(sealed.at, sealed.len);
     cJSON *change = cJSON_CreateObject();
     cJSON_AddStringToObject(change, "id", id);

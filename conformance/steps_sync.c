@@ -44,6 +44,15 @@ static const char *doc_id(const cJSON *document) {
 }
 
 /* A sealed change of `plain_bytes`, in base64url. */
+/* For what clients have to make of it, and must not tell. */
+static void note_plain(struct lab *lab, const char *doc, const char *id, const void *plain,
+                       size_t len) {
+    char *text = base64url_encode(plain, len);
+    lab_note_plain(lab, doc, id, text);
+    discretion_add_plain(&lab->discretion, plain, len);
+    free(text);
+}
+
 static char *seal(struct run *run, const cJSON *document, const char *id, size_t plain_bytes,
                   enum document_flaw flaw) {
     uint8_t secret[DOCUMENT_SECRET_BYTES];
@@ -56,7 +65,7 @@ static char *seal(struct run *run, const cJSON *document, const char *id, size_t
     entropy_fill(&run->entropy, plain, plain_bytes);
     document_seal_flawed(&keys, id, plain, plain_bytes, flaw, &sealed);
     if (run->lab != NULL)
-        lab_note_plain(run->lab, doc_id(document), id, plain, plain_bytes);
+        note_plain(run->lab, doc_id(document), id, plain, plain_bytes);
     char *text = base64url_encode(sealed.at, sealed.len);
     bytes_fini(&sealed);
     free(plain);

@@ -280,7 +280,8 @@ enum athena_code athena_sync_lock(struct athena_sync *sync, const char *passphra
 
 /* ---- Adding ---- */
 
-/* Seals and inserts one change of the step under way [ASP-ID-7] [ASP-CLI-4]. */
+/* Seals and inserts one change of the step under way: what is sent is what is stored [ASP-ID-7]
+ * [ASP-CLI-4] [ASP-SEC-7]. */
 static enum athena_code add_one(struct athena_sync *sync,
                                 const struct athena_sync_new_change *change,
                                 char id[static ATHENA_CHANGE_ID_TEXT_MAX + 1], uint64_t *number,

@@ -160,14 +160,24 @@ static void send_list(struct device *device, const char *after) {
     send_request(device, message);
 }
 
+/* What fits a ping. */
+static void ping_with(struct device *device, const char *text) {
+    enum { PING_BYTES_MAX = 125 };
+    size_t len = strlen(text) < PING_BYTES_MAX ? strlen(text) : PING_BYTES_MAX;
+    endpoint_send_frame(device->endpoint,
+                        &(struct endpoint_frame){true, 0, ENDPOINT_PING, true, text, len});
+}
+
 /* One entry of a push; the faults that tell or alter something show here. */
-static cJSON *entry(const struct device *device, const char *id, const cJSON *change) {
+static cJSON *entry(struct device *device, const char *id, const cJSON *change) {
     cJSON *sent = cJSON_CreateObject();
     bool is_other = device_has_fault(device, "seals-anew");
     char *data = envelope_seal(&device->keys, id, device_text_of(change, "plain"),
                                is_other ? DOCUMENT_OTHER_NONCE : DOCUMENT_SOUND);
     cJSON_AddStringToObject(sent, "id", id);
     cJSON_AddStringToObject(sent, "data", data);
+    if (device_has_fault(device, "pings-plaintext"))
+        ping_with(device, device_text_of(change, "plain"));
     if (device_has_fault(device, "tells-plaintext")) {
         char *note = memory_format("x%s", device_text_of(change, "plain"));
         cJSON_AddStringToObject(sent, "note", note);

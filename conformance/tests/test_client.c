@@ -49,6 +49,50 @@ START_TEST(canary_finds_every_form) {
 }
 END_TEST
 
+/* Whether so many bytes of it, from there on, are found raw and in base64url, among others. */
+static void expect_part(const struct canary *canary, const uint8_t *secret, size_t at, size_t len,
+                        bool found) {
+    for (size_t before = 0; before < 3; before++) {
+        uint8_t longer[48] = {0};
+        memcpy(longer + before, secret + at, len);
+        char *url = base64url_encode(longer, sizeof longer);
+        expect_found(canary, (const char *)longer, sizeof longer, found);
+        expect_found(canary, url, strlen(url), found);
+        free(url);
+    }
+}
+
+START_TEST(canary_finds_a_part) {
+    struct canary whole = {0};
+    struct canary parts = {0};
+    uint8_t secret[43];
+    for (size_t i = 0; i < sizeof secret; i++)
+        secret[i] = (uint8_t)(i * 37 + 5);
+    canary_add(&whole, "it", secret, sizeof secret);
+    canary_add_parts(&parts, "it", secret, sizeof secret);
+    for (size_t at = 0; at + CANARY_PART_BYTES <= sizeof secret; at++) {
+        expect_part(&parts, secret, at, CANARY_PART_BYTES, true);
+        expect_part(&parts, secret, at, CANARY_PART_BYTES - 1, false);
+        expect_part(&whole, secret, at, CANARY_PART_BYTES, false);
+    }
+    canary_fini(&whole);
+    canary_fini(&parts);
+}
+END_TEST
+
+/* Nor takes it long to note one that says the same all over. */
+START_TEST(canary_leaves_short_ones_out) {
+    struct canary canary = {0};
+    uint8_t zeros[100000] = {0};
+    canary_add(&canary, "it", "elevenbytes", CANARY_BYTES_LEAST - 1);
+    expect_found(&canary, "elevenbytes", 11, false);
+    canary_add_parts(&canary, "it", zeros, sizeof zeros);
+    expect_found(&canary, (const char *)zeros, CANARY_PART_BYTES, true);
+    expect_found(&canary, (const char *)zeros, CANARY_PART_BYTES - 1, false);
+    canary_fini(&canary);
+}
+END_TEST
+
 /* ---- Whole clients --------------------------------------------------------------------------- */
 
 struct outcome {
@@ -115,7 +159,8 @@ static const struct {
 } faults[] = {
     {"derives-another-key", "resume/first-sync", "[ASP-KEY-2]"},
     {"tells-the-secret", "resume/first-sync", "[ASP-KEY-4]"},
-    {"tells-plaintext", "resume/first-sync", "[ASP-KEY-4]"},
+    {"tells-plaintext", "resume/first-sync", "[ASP-SEC-7]"},
+    {"pings-plaintext", "resume/first-sync", "[ASP-SEC-7]"},
     {"logs-the-secret", "resume/first-sync", "[ASP-SEC-2]"},
     {"leaves-the-secret-open", "resume/first-sync", "[ASP-SEC-1]"},
     {"signs-another-authority", "resume/first-sync", "[ASP-WS-37]"},
@@ -160,6 +205,8 @@ int main(int argc, char *argv[]) {
         return EXIT_FAILURE;
     Suite *suite = suite_create("client");
     support_add(suite, "canary", canary_finds_every_form);
+    support_add(suite, "part", canary_finds_a_part);
+    support_add(suite, "short", canary_leaves_short_ones_out);
     support_add(suite, "right", a_right_client_passes);
     support_add(suite, "stranger", a_stranger_is_not_taken_for_the_client);
     TCase *tcase = tcase_create("faults");

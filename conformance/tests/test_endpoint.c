@@ -59,6 +59,39 @@ static void free_pair(struct pair *pair) {
     endpoint_free(pair->server);
 }
 
+/* Of what the server has heard, whether or not anything came of it. */
+static void expect_heard(struct pair *pair, const char *text) {
+    const struct bytes *heard = endpoint_heard(pair->server);
+    ck_assert_msg(memmem(heard->at, heard->len, text, strlen(text)) != NULL, "%s", text);
+}
+
+START_TEST(all_that_a_client_says_is_heard) {
+    static const struct endpoint_frame said[] = {
+        {true, 0, ENDPOINT_PING, true, "in a ping", 9},
+        {true, 0, ENDPOINT_PONG, true, "in a pong", 9},
+        {false, 0, ENDPOINT_TEXT, true, "in no end", 9},
+        {true, 0, ENDPOINT_CLOSE, true, "\003\350in a close", 12},
+        {true, 0, ENDPOINT_PING, true, "behind it", 9},
+    };
+    struct pair pair;
+    connect_pair(&pair, SIZE_MAX);
+    for (size_t i = 0; i < sizeof said / sizeof *said; i++) {
+        endpoint_send_frame(pair.client, &said[i]);
+        carry(&pair, SIZE_MAX);
+    }
+    endpoint_send_bytes(pair.client, "\x81\x0bunmasked it", 13);
+    carry(&pair, SIZE_MAX);
+    endpoint_send_bytes(pair.client, "when all is over", 16);
+    carry(&pair, SIZE_MAX);
+    expect_heard(&pair, "X-More: 1");
+    for (size_t i = 0; i < sizeof said / sizeof *said; i++)
+        expect_heard(&pair, (const char *)said[i].payload + (i == 3 ? 2 : 0));
+    expect_heard(&pair, "unmasked it");
+    expect_heard(&pair, "when all is over");
+    free_pair(&pair);
+}
+END_TEST
+
 static void talk(size_t piece) {
     static char large[70000];
     struct pair pair;
@@ -214,5 +247,6 @@ int main(void) {
     support_add(suite, "closed", nothing_but_control_frames_follows_a_close);
     support_add(suite, "urls", urls_are_taken_apart);
     support_add(suite, "long paths of urls", the_path_of_a_url_is_kept_whole_or_refused);
+    support_add(suite, "heard", all_that_a_client_says_is_heard);
     return support_main(suite);
 }
