@@ -3,16 +3,18 @@
  *
  *   cc -o diary diary.c $(pkg-config --cflags --libs athena-sync)
  *   ./diary FOLDER URL "dear diary"         adds an entry, syncs, prints all entries
- *   ./diary FOLDER URL "hello" KEY          the same on a second device: KEY is what the first
- * printed
+ *   ./diary FOLDER URL "hello" KEY          the same on a second device, with the key of the first
  *
  * Its changes are plain lines rather than Automerge changes: the library does not look into them.
  */
+#define _DEFAULT_SOURCE /* explicit_bzero */
 #include <athena/athena_sync.h>
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 static int fail(const char *what, const struct athena_error *error) {
@@ -26,7 +28,7 @@ static bool print_entry(void *ctx, const struct athena_sync_change *change) {
     return true;
 }
 
-/* What a device shows to the next one. */
+/* What a device shows to the next one. It opens the document: no copy stays behind in memory. */
 static void print_key(const struct athena_sync *sync) {
     uint8_t secret[ATHENA_SECRET_BYTES];
     char text[ATHENA_DOC_TEXT_LEN + 1];
@@ -34,20 +36,32 @@ static void print_key(const struct athena_sync *sync) {
     athena_base64url_encode(text, secret, sizeof secret);
     text[ATHENA_DOC_TEXT_LEN] = '\0';
     printf("key %s\n", text);
+    explicit_bzero(secret, sizeof secret);
+    explicit_bzero(text, sizeof text);
 }
 
 static enum athena_code make_replica(const char *folder, const char *url, const char *key,
                                      struct athena_error *error) {
     uint8_t secret[ATHENA_SECRET_BYTES];
     struct athena_text_view text = {key, key ? strlen(key) : 0};
-    if (key && athena_doc_parse(secret, text, error)) /* a secret is written like a document id */
-        return error->code;
-    return athena_sync_create(folder, key ? secret : NULL, url, NULL, error);
+    enum athena_code code = ATHENA_OK;
+    if (key) /* a secret is written like a document id */
+        code = athena_doc_parse(secret, text, error);
+    if (!code)
+        code = athena_sync_create(folder, key ? secret : NULL, url, NULL, error);
+    explicit_bzero(secret, sizeof secret);
+    return code;
 }
 
+/* Of an actor of its own in each run, as an application takes one whenever it loads a document. */
 static enum athena_code add_entry(struct athena_sync *sync, const char *entry,
                                   struct athena_error *error) {
-    struct athena_sync_new_change change = {.actor = {"d1a2", 4},
+    uint64_t random;
+    char actor[sizeof random * 2 + 1];
+    if (getrandom(&random, sizeof random, 0) != sizeof random)
+        abort(); /* for so few bytes the kernel always has enough */
+    snprintf(actor, sizeof actor, "%016" PRIx64, random);
+    struct athena_sync_new_change change = {.actor = {actor, strlen(actor)},
                                             .plain = {(const uint8_t *)entry, strlen(entry)}};
     return athena_sync_add(sync, &change, 1, NULL, NULL, error);
 }
