@@ -127,10 +127,10 @@ $$(BUILD)/$(1)/tests/test_%: $$(BUILD)/$(1)/tests/test_%.o $$(call test_support,
 	$$(CC) $$(LDFLAGS) -o $$@ $$^ $$(LIBS) $$(CHECK_LIBS) $(3)
 endef
 $(eval $(call test_rule,protocol,$(PROTOCOL)))
-$(BUILD)/protocol/tests/test_memory: LDFLAGS += -Wl,--wrap=calloc,--wrap=realloc
 $(eval $(call test_rule,reference-server,$(SERVER) $(PROTOCOL),-lwslay -lev))
 $(eval $(call test_rule,reference-client,$(CLIENT) $(PROTOCOL)))
 $(eval $(call test_rule,conformance,$(CONFORM),-lwslay))
+$(BUILD)/%/tests/test_memory: LDFLAGS += -Wl,--wrap=calloc,--wrap=realloc
 
 # A disk that fails and a clock that jumps, for the programs that tests start.
 FAULTS := $(call objects,$(wildcard scripts/faults/*.c))

@@ -151,14 +151,26 @@ static void send_batch(struct session *s, struct batch *batch) {
     session_send(s, &push, request);
 }
 
+/* Puts the next push together. False when nothing waits, or the connection was dropped: without
+ * memory what waits has another turn on the next one. */
+static bool take_batch(struct session *s, struct batch *batch, size_t entries_max) {
+    bool has_room = batch_init(batch, entries_max);
+    if (has_room && !fill(s, batch, entries_max))
+        return false;
+    if (!has_room || batch->bytes.failed) {
+        session_storage_fault(s, &(struct athena_error){ATHENA_NO_MEMORY, "", "out of memory"});
+        return false;
+    }
+    return batch->len > 0;
+}
+
 void outbox_push(struct session *s) {
     enum { ENTRIES_MAX = 1000 };
     size_t entries_max = s->limits.batch < ENTRIES_MAX ? (size_t)s->limits.batch : ENTRIES_MAX;
     while (s->state == LIVE && !s->is_push_blocked && !s->push_retry_ms &&
            s->pushes_in_flight < PUSHES_IN_FLIGHT_MAX) {
         struct batch batch;
-        bool ok = batch_init(&batch, entries_max) && fill(s, &batch, entries_max);
-        bool has_more = ok && batch.len > 0 && !batch.bytes.failed;
+        bool has_more = take_batch(s, &batch, entries_max);
         if (has_more)
             send_batch(s, &batch);
         batch_fini(&batch);

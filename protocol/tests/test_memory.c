@@ -1,7 +1,5 @@
-/*
- * Memory that is not there: each allocation of the library fails in turn. Calls of calloc and
- * realloc come here first (the linker's --wrap).
- */
+/* Memory that is not there: each allocation of the library fails in turn. */
+#include "protocol/tests/failing_memory.h"
 #include "protocol/tests/support.h"
 
 #include <check.h>
@@ -9,26 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-void *__real_calloc(size_t count, size_t bytes);
-void *__real_realloc(void *at, size_t bytes);
-void *__wrap_calloc(size_t count, size_t bytes);
-void *__wrap_realloc(void *at, size_t bytes);
-
-enum { NEVER = -1 };
-static int fails_after = NEVER; /* allocations that still work */
-
-static bool fails_now(void) {
-    return fails_after != NEVER && fails_after-- == 0;
-}
-
-void *__wrap_calloc(size_t count, size_t bytes) {
-    return fails_now() ? NULL : __real_calloc(count, bytes);
-}
-
-void *__wrap_realloc(void *at, size_t bytes) {
-    return fails_now() ? NULL : __real_realloc(at, bytes);
-}
 
 static void set_up(void) {
     ck_assert_int_ge(sodium_init(), 0);
