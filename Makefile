@@ -130,6 +130,7 @@ $(eval $(call test_rule,protocol,$(PROTOCOL)))
 $(eval $(call test_rule,reference-server,$(SERVER) $(PROTOCOL),-lwslay -lev))
 $(eval $(call test_rule,reference-client,$(CLIENT) $(PROTOCOL)))
 $(eval $(call test_rule,conformance,$(CONFORM),-lwslay))
+$(BUILD)/protocol/tests/test_json: LDFLAGS += -Wl,--wrap=memcmp,--wrap=json_unescape_one
 $(BUILD)/%/tests/test_memory: LDFLAGS += -Wl,--wrap=calloc,--wrap=realloc
 
 # A disk that fails and a clock that jumps, for the programs that tests start.
