@@ -90,6 +90,7 @@ void process_leave_signals(void) {
     signal(SIGINT, SIG_IGN);
     signal(SIGTERM, SIG_IGN);
     signal(SIGHUP, SIG_IGN);
+    interrupted = 0; /* what came between its parent's last look and the fork */
 }
 
 void process_restore_signals(void) {

@@ -449,11 +449,11 @@ static void run_all(struct runner *runner) {
         if (runner->doubts_len > 0)
             settle(runner);
         while (!runner->ended && runner->doubts_len == 0 && runner->next < runner->len &&
-               runner->jobs_len < (size_t)runner->options->jobs)
+               runner->jobs_len < (size_t)runner->options->jobs && process_interrupted() == 0)
             start_job(runner, runner->next++);
         if (runner->jobs_len == 0 && (runner->ended || runner->next == runner->len))
             return;
-        if (runner->jobs_len > 0)
+        if (runner->jobs_len > 0 && process_interrupted() == 0)
             await_jobs(runner);
     }
 }

@@ -142,6 +142,16 @@ static void start(struct fixture *fixture) {
     ck_assert(target_accepts(fixture->target));
 }
 
+/* A signal may come between its parent's last look and the fork. */
+START_TEST(leaves_interrupts_to_the_parent) {
+    process_catch_signals();
+    raise(SIGINT);
+    ck_assert_int_eq(process_interrupted(), SIGINT);
+    process_leave_signals();
+    ck_assert_int_eq(process_interrupted(), 0);
+}
+END_TEST
+
 START_TEST(weighs_all_of_its_processes) {
     static const uint64_t mib = UINT64_C(1024) * 1024;
     struct fixture light;
@@ -336,6 +346,7 @@ int main(int argc, char **argv) {
     support_add(suite, "simple", simple_commands);
     support_add(suite, "wrapper", kills_what_a_wrapper_started);
     support_add(suite, "escape", sees_what_left_its_group);
+    support_add(suite, "interrupts", leaves_interrupts_to_the_parent);
     support_add(suite, "memory", weighs_all_of_its_processes);
     int status = support_main(suite);
     free(self);
