@@ -20,7 +20,6 @@
 
 enum {
     JOBS_MAX = 64,
-    PROBE_TIMEOUT_MS = 5000,
     DYING_MS = 1000, /* until the end of a server that answers no more can be seen */
     GRACE_MS = 5000,
     LIVES_MAX = 100,                    /* of devices in one scenario */
@@ -144,8 +143,6 @@ static bool is_alive(struct runner *runner, enum liveness_kind kind, bool is_fir
     }
     struct run_options options = run_options(runner, runner->shared, false, runner->probes++);
     options.pause_before = 0;
-    if (options.timeout_ms > PROBE_TIMEOUT_MS)
-        options.timeout_ms = PROBE_TIMEOUT_MS;
     struct verdict verdict = run_scenario(scenario, &options);
     bool alive = verdict.status == VERDICT_PASS;
     if (!alive && runner->shared != NULL)
