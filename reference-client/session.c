@@ -394,7 +394,7 @@ static bool is_for_us(const struct session *s, const struct athena_message *mess
     return !message->has_doc || memcmp(message->doc, s->keys->doc, ATHENA_DOC_BYTES) == 0;
 }
 
-/* [ASP-WELCOME-4] */
+/* [ASP-WELCOME-4] [ASP-WELCOME-6] */
 static void on_message(struct session *s, const struct athena_message *message) {
     if (s->state == GREETING) {
         if (message->type == ATHENA_WELCOME)
