@@ -12,7 +12,7 @@ export class Editor {
   #history = new History()
   #arrived = []
   #isComposing = false
-  #latest = null // where the edit before ended: { end, composed }
+  #latest = null // where the edit before ended, and whether letters were typed: { end, typed, composed }
 
   /** `keep(changes)` is called with what is written here, { actor, data }. */
   constructor(field, keep) {
@@ -53,16 +53,17 @@ export class Editor {
     const splice = difference(before, this.#field.value.replace(/\p{Surrogate}/gu, '\ufffd')) // half a character is no text
     if (splice.removed === 0 && splice.inserted === '') return
     this.#history.edited(splice, before, this.#joins(splice, inputType, before))
-    this.#latest = { end: splice.at + splice.inserted.length, composed: this.#isComposing }
+    this.#latest = { end: splice.at + splice.inserted.length, typed: inputType === 'insertText', composed: this.#isComposing }
     this.#make([splice])
   }
 
   // The letters of a word, and the space behind it, are taken back together, and so is all that one
-  // composition wrote.
+  // composition wrote; not what was pasted before them.
   #joins({ at, removed, inserted }, inputType, before) {
     if (this.#latest === null || this.#latest.composed !== this.#isComposing) return false
+    const isTyping = this.#latest.typed && inputType === 'insertText' && removed === 0 && at === this.#latest.end
     const beginsWord = /\s/.test(before[at - 1] ?? ' ') && /\S/.test(inserted)
-    return this.#isComposing || (inputType === 'insertText' && removed === 0 && at === this.#latest.end && !beginsWord)
+    return this.#isComposing || (isTyping && !beginsWord)
   }
 
   #make(splices) {
