@@ -267,11 +267,13 @@ model: ## check the synchronisation's model with SPIN; MODEL=ERROR shows how tha
 format: ## lay out the C sources
 	clang-format -i $(ALL_C)
 
-lint: compile_commands.json ## formatting, static analysis, shell, manual pages
+lint: compile_commands.json ## formatting, static analysis, shell, manual pages, whether mutants still apply
 	@printf '%s\n' $(ALL_C) | xargs clang-format --dry-run -Werror
 	@printf '%s\n' $(filter-out $(wildcard */examples/*.c),$(filter %.c,$(ALL_C))) | xargs -P $$(nproc) -n 8 clang-tidy --quiet -p . 2>/dev/null
 	shellcheck $(SHELL_SCRIPTS)
 	mandoc -T lint -W warning $(DOC_MAN)
+	@status=0; for patch in fixtures/mutants/*/*.patch; do \
+	    git apply --check -C1 $$patch || { echo "$$patch does not apply"; status=1; }; done; exit $$status
 
 # What make would run, as clang's tools want to read it.
 compile_commands.json: Makefile
