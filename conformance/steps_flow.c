@@ -173,16 +173,34 @@ static cJSON *evaluate_times(struct run *run, const struct frame *frame) {
     return times;
 }
 
-/* {"repeat": 3, "as": "i", "steps": [...]}: "$i" counts from 0. */
+/* Whether what "until" names has become true; without one never. */
+static bool is_reached(struct run *run, const struct frame *frame) {
+    const cJSON *until = step_member(frame, "until");
+    char *error = NULL;
+    cJSON *value = until != NULL ? value_evaluate(&run->scope, until, &error) : NULL;
+    bool is_true = cJSON_IsTrue(value);
+    if (error != NULL)
+        run_broken(run, "until: %s", error);
+    cJSON_Delete(value);
+    free(error);
+    return is_true;
+}
+
+/* {"repeat": 3, "as": "i", "steps": [...]}: "$i" counts from 0; with "until", no further time once
+ * that is true, as it has to become. */
 static enum progress step_repeat(struct run *run, struct task *task, struct frame *frame) {
     const char *counter = step_text(frame, "as");
     cJSON *times = evaluate_times(run, frame);
     double done = frame->memo != NULL ? frame->memo->valuedouble : 0;
-    bool over = times == NULL || done >= times->valuedouble;
-    bool broken = !cJSON_IsNumber(times);
+    bool is_over = times == NULL || done >= times->valuedouble;
+    bool reached = frame->memo != NULL && is_reached(run, frame);
     cJSON_Delete(times);
-    if (broken || over)
-        return broken ? STEP_FAILED : STEP_DONE;
+    if (run->verdict.message != NULL)
+        return STEP_FAILED;
+    if (is_over && !reached && step_member(frame, "until") != NULL)
+        return run_broken(run, "repeat: %.0f times are not enough", done);
+    if (is_over || reached)
+        return STEP_DONE;
     if (counter != NULL)
         value_set(&run->scope, counter, cJSON_CreateNumber(done));
     cJSON_Delete(frame->memo);

@@ -137,16 +137,20 @@ static bool takes_requests(const struct connection *connection) {
     return connection->ending == CONNECTION_LIVES && connection->inbox->child != NULL;
 }
 
+static bool has_passed_all(const struct frame *frame, const struct connection *connection) {
+    double most = step_number(frame, "messages", -1);
+    return most >= 0 && connection->guest->messages >= most;
+}
+
 /* False when the next request is the one to stop at, or as many messages have passed as there were
  * to pass. */
 static bool serve_one(struct run *run, const struct frame *frame, struct connection *connection) {
     const cJSON *request = connection->inbox->child;
-    double most = step_number(frame, "messages", -1);
     const cJSON *until = step_member(frame, "until");
     if (until != NULL && cJSON_HasObjectItem(until, "type") &&
         match_value(until, request, NULL, NULL))
         return false;
-    if (most >= 0 && connection->guest->messages >= most)
+    if (has_passed_all(frame, connection))
         return false;
     cJSON *taken = connection_take_next(connection);
     answer_honestly(run, connection, taken, NULL);
@@ -183,20 +187,30 @@ static bool is_served(struct frame *frame, struct driver *device) {
     return event != NULL;
 }
 
+/* Into the variable of "ends": whether serving came to its end, not to a number of messages. */
+static void note_end(struct run *run, const struct frame *frame, bool is_end) {
+    if (step_text(frame, "ends") != NULL)
+        value_set(&run->scope, step_text(frame, "ends"), cJSON_CreateBool(is_end));
+}
+
 /* {"serve": "c1", "of": "phone"}: answers honestly until the device says that it is in sync; with
  * "until", until that event of the device, or that request (which stays unanswered); with
- * "messages", at most until so many have passed in both directions since the connection began. */
+ * "messages", at most until so many have passed in both directions since the connection began; the
+ * variable "ends" then tells which it was. */
 static enum progress step_serve(struct run *run, struct task *task, struct frame *frame) {
     (void)task;
     struct connection *connection = run_connection(run, frame, "serve");
     struct driver *device = run_device(run, frame, "of");
     if (connection == NULL || device == NULL)
         return STEP_FAILED;
-    double most = step_number(frame, "messages", -1);
-    while (takes_requests(connection))
-        if (!serve_one(run, frame, connection))
-            return run_checked(run);
-    if (most >= 0 && connection->guest->messages >= most)
+    bool goes_on = true;
+    while (goes_on && takes_requests(connection))
+        goes_on = serve_one(run, frame, connection);
+    bool is_cut = has_passed_all(frame, connection);
+    note_end(run, frame, !is_cut);
+    if (!goes_on)
+        return run_checked(run);
+    if (is_cut)
         return STEP_DONE;
     if (is_served(frame, device))
         return run_checked(run);
