@@ -6,10 +6,12 @@
  *     1 open : x=AA y=AQ                      1 live x=AA k3
  *     1 list - : x y .                        1 list k1 : y +k2   (from a cursor; more follow)
  *     1 get x : x=AA                          1 get x : !x        (missing)
+ *     1 list - : x y .k1                      (the last page, with a cursor of its own)
+ *     1 race x=AA : stored duplicate          (1 and 2 push it; then both are answered)
  *     1 unknown k1                            (the cursor)
  *     kill        stop        save        restore         settle
  *
- * Cursors are k and a position. The last page ends with the cursor of opened.
+ * Cursors are k and a position. The last page ends with the cursor of opened unless it has its own.
  */
 #include "conformance/base64url.h"
 #include "conformance/document.h"
@@ -36,6 +38,12 @@ static const struct {
     {NULL, {"1 send x=AA", "2 open :"}},
     {"ASP-DIG-2", {"1 send x=AA", "2 open : x=AA", "3 open :"}},
     {"ASP-GET-3", {"1 open :", "1 push x=AA : stored", "1 get x : !x"}},
+    /* what was not acknowledged, and was seen in any way: it is there from then on */
+    {"ASP-DIG-2", {"1 send x=AA", "2 open :", "2 live x=AA k1", "3 open :"}},
+    {"ASP-GET-3", {"1 send x=AA", "2 open :", "2 get x : x=AA", "2 get x : !x"}},
+    {"ASP-DUR-3", {"1 send x=AA", "2 open :", "2 live x=AA k1", "kill", "3 open :"}},
+    {"ASP-DUR-3", {"1 send x=AA", "2 open : x=AA", "2 list - : x .", "kill", "3 open :"}},
+    {"ASP-DUR-3", {"1 send x=AA", "2 push x=AA : duplicate", "kill", "3 open :"}},
     {"ASP-LIST-1",
      {"1 send x=AA y=AQ z=Ag", "2 open : x=AA y=AQ", "2 get y : y=AQ", "3 open : x=AA z=Ag",
       "3 list - : x z ."}},
@@ -60,10 +68,20 @@ static const struct {
     /* outcomes of a push */
     {"ASP-LOG-2", {"1 push x=AA : stored", "2 push x=AA : stored"}},
     {"ASP-LOG-4", {"1 push x=AA : stored", "2 push x=AQ : stored"}},
+    {"ASP-LOG-5", {"1 race x=AA : stored stored"}},
+    {NULL, {"1 race x=AA : stored duplicate", "1 open : x=AA"}},
     {"ASP-LOG-4", {"1 push x=AA : stored", "2 push x=AQ : duplicate"}},
     {"ASP-LOG-2", {"1 push x=AA : stored", "2 push x=AA : conflict"}},
     {"ASP-PUSH-6", {"1 push x=AA : duplicate"}},
     {"ASP-PUSH-6", {"1 push x=AA : conflict"}},
+    /* a beginning of the ids, in their order */
+    {NULL, {"1 push x=AA y=AQ : stored stored", "2 open : x=AA y=AQ", "2 get x y : x=AA"}},
+    {NULL, {"1 push x=AA y=AQ : stored stored", "2 open : x=AA y=AQ", "2 get z x y : !z x=AA"}},
+    {"ASP-GET-1", {"1 push x=AA y=AQ : stored stored", "2 open : x=AA y=AQ", "2 get x y : y=AQ"}},
+    {"ASP-GET-1", {"1 push x=AA : stored", "2 open : x=AA", "2 get x :"}},
+    {"ASP-GET-1",
+     {"1 push x=AA y=AQ : stored stored", "2 open : x=AA y=AQ", "2 get x : x=AA y=AQ"}},
+    {"ASP-GET-1", {"1 push x=AA : stored", "2 open : x=AA", "2 get x z : x=AA !z !u"}},
     /* one log in one order */
     {"ASP-LIST-1", {"1 push x=AA y=AQ : stored stored", "2 open : x=AA y=AQ", "2 list - : y ."}},
     {"ASP-LIST-1",
@@ -97,6 +115,16 @@ static const struct {
     {"ASP-LIST-1",
      {"1 push x=AA y=AQ : stored stored", "2 open : x=AA y=AQ", "2 list - : x +k1",
       "2 list k1 : ."}},
+    {"ASP-LIST-1",
+     {"1 push x=AA : stored", "2 open : x=AA", "1 push y=AQ : stored", "2 list - : x y ."}},
+    {"ASP-LIST-7",
+     {"1 push x=AA y=AQ : stored stored", "2 open : x=AA y=AQ", "2 list - : x +k2",
+      "2 list k2 : y ."}},
+    {"ASP-LIST-8",
+     {"1 push x=AA y=AQ : stored stored", "2 open : x=AA y=AQ", "2 list - : x y .k1"}},
+    {"ASP-CUR-2",
+     {"1 push x=AA y=AQ : stored stored", "2 open : x=AA y=AQ", "2 list - : x +k3",
+      "2 list k3 : y .", "1 push z=Ag : stored", "3 open : x=AA y=AQ z=Ag"}},
     {"ASP-LIST-10", {"1 push x=AA : stored", "2 open : x=AA", "2 list k7 : x ."}},
     {"ASP-CUR-2", {"1 push x=AA : stored", "2 open : x=AA", "2 unknown k1"}},
     {NULL,
@@ -213,7 +241,7 @@ static void answer_list(const struct play *play, unsigned connection, cJSON *req
         cJSON_AddStringToObject(request, "after", play->words[2]);
     add_words(play, cJSON_AddArrayToObject(reply, "ids"), answer_of(play), play->len - 1);
     cJSON_AddBoolToObject(reply, "more", has_more);
-    if (has_more)
+    if (last[1] != '\0')
         cJSON_AddStringToObject(reply, "cursor", last + 1);
     else
         add_cursor(reply, play->opened[connection]);
@@ -237,6 +265,25 @@ static void relay(const struct play *play, unsigned number) {
     cJSON_AddStringToObject(changed, "cursor", play->words[play->len - 1]);
     history_relayed(play->history, number, changed);
     cJSON_Delete(changed);
+}
+
+static void race(const struct play *play) {
+    unsigned asked[2];
+    size_t at = answer_of(play);
+    cJSON *request = new_message("push");
+    add_words(play, cJSON_AddArrayToObject(request, "changes"), 2, at - 1);
+    for (size_t i = 0; i < 2; i++)
+        asked[i] = history_asked(play->history, request);
+    for (size_t i = 0; i < 2; i++) {
+        cJSON *reply = new_message("pushed");
+        cJSON_AddArrayToObject(reply, "rejected");
+        cJSON_AddArrayToObject(reply, "duplicates");
+        if (strcmp(play->words[at + i], "duplicate") == 0)
+            add_index(reply, "duplicates", 0, NULL);
+        history_replied(play->history, play->numbers[i + 1], request, asked[i], reply);
+        cJSON_Delete(reply);
+    }
+    cJSON_Delete(request);
 }
 
 /* A request and, but for `send`, its reply. */
@@ -285,6 +332,8 @@ static void play_line(struct play *play, const char *line) {
         history_settle(play->history, "document");
     else if (strcmp(verb, "live") == 0)
         relay(play, play->numbers[connection]);
+    else if (strcmp(verb, "race") == 0)
+        race(play);
     else
         ask(play, connection, verb);
 }
