@@ -369,7 +369,7 @@ static bool replay(struct runner *runner, size_t index, struct verdict *verdict)
         return false;
     char *death = examine(runner);
     if (death != NULL) {
-        report_trouble(&runner->report, "%s", death);
+        report_trouble(&runner->report, "%s: %s", scenario_at(runner, index)->name, death);
         if (verdict->status == VERDICT_PASS) {
             verdict->status = VERDICT_FAIL;
             verdict->requirement = memory_copy_text(first_requirement(scenario_at(runner, index)));

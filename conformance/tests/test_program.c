@@ -264,7 +264,7 @@ START_TEST(one_scenario_kills_the_server) {
     static const char aborts[] = "{\"when\": {\"type\": \"die\"}, \"do\": [{\"abort\": true}]}";
     for (const char *const *jobs = (const char *[]){"1", "3", "16", NULL}; *jobs != NULL; jobs++) {
         expect_dying(aborts, die, *jobs, 1, "FAIL        some/s05 ");
-        expect_dying(aborts, die, *jobs, 1, "signal 6 (Aborted)");
+        expect_dying(aborts, die, *jobs, 1, "some/s05: the server ended with signal 6 (Aborted)");
         expect_dying(aborts, die, *jobs, 1, "11 passed, 1 failed, ");
     }
 }
