@@ -154,7 +154,9 @@ async function test(mutant, copy, storm) {
   return verdicts
 }
 
-const isDoubtful = ({ outcome, waited }) => outcome === 'killed by another' || (outcome === 'killed' && waited)
+// What a busy machine may have done: a wait in vain, and a kill that comes too late to show anything.
+const isDoubtful = ({ breaks }, { outcome, waited }) =>
+  outcome === 'killed by another' || (outcome === 'survived' && breaks.length > 0) || (outcome === 'killed' && waited)
 
 function conclude(mutant, verdicts) {
   const { outcome } = verdicts.find(({ outcome }) => outcome !== 'killed') ?? verdicts[0]
@@ -178,7 +180,7 @@ async function checkReference(mutants) {
   try {
     await inParallel(suites.length, suites, async (suite) => {
       const first = await ask({ breaks: [] }, folder, suite, QUICK)
-      const { outcome, by } = isDoubtful(first) ? await askAgain({ breaks: [] }, folder, suite, first) : first
+      const { outcome, by } = isDoubtful({ breaks: [] }, first) ? await askAgain({ breaks: [] }, folder, suite, first) : first
       if (outcome !== 'survived') throw new Error(`the reference itself does not pass the suite for ${suite}s, so mutants prove nothing: ${by}`)
     })
   } finally {
@@ -201,11 +203,11 @@ async function testAll(mutants, jobs, storm) {
   await inParallel(jobs, mutants, async (mutant) => {
     const copy = copySources()
     const verdicts = await test(mutant, copy, storm)
-    if (verdicts.some(isDoubtful)) doubtful.push({ mutant, copy, verdicts })
+    if (!storm && verdicts.some((verdict) => isDoubtful(mutant, verdict))) doubtful.push({ mutant, copy, verdicts })
     else finish(mutant, copy, verdicts)
   })
   await inParallel(SURE_JOBS, doubtful, async ({ mutant, copy, verdicts }) => {
-    for (const [i, verdict] of verdicts.entries()) if (isDoubtful(verdict)) verdicts[i] = { suite: verdict.suite, ...await askAgain(mutant, copy, verdict.suite, verdict) }
+    for (const [i, verdict] of verdicts.entries()) if (isDoubtful(mutant, verdict)) verdicts[i] = { suite: verdict.suite, ...await askAgain(mutant, copy, verdict.suite, verdict) }
     finish(mutant, copy, verdicts)
   })
   return results.sort((a, b) => a.name.localeCompare(b.name))
