@@ -495,16 +495,26 @@ static bool prepare(struct runner *runner) {
     return ok;
 }
 
-static bool greet(struct runner *runner) {
+/* Before the first scenario, and behind the last. */
+static bool is_there(struct runner *runner, enum liveness_kind kind) {
     char *death = NULL;
-    enum liveness_kind kind = runner->options->driver != NULL       ? LIVENESS_DRIVES
-                              : options_select_all(runner->options) ? LIVENESS_SERVES
-                                                                    : LIVENESS_ANSWERS;
     bool ok = is_alive(runner, kind, true, &death);
     if (death != NULL)
         report_trouble(&runner->report, "the server ended with %s", death);
     free(death);
     return ok;
+}
+
+static bool greet(struct runner *runner) {
+    return is_there(runner, runner->options->driver != NULL       ? LIVENESS_DRIVES
+                            : options_select_all(runner->options) ? LIVENESS_SERVES
+                                                                  : LIVENESS_ANSWERS);
+}
+
+/* A server may have died of the last scenarios, behind all that they expect. */
+static void see_off(struct runner *runner) {
+    if (!runner->ended && runner->options->driver == NULL && process_interrupted() == 0)
+        is_there(runner, LIVENESS_ANSWERS);
 }
 
 int runner_run(const struct catalog *catalog, const struct spec *spec, struct options *options,
@@ -523,8 +533,11 @@ int runner_run(const struct catalog *catalog, const struct spec *spec, struct op
     }
     runner.verdicts = memory_take(runner.len * sizeof *runner.verdicts);
     runner.done = memory_take(runner.len * sizeof *runner.done);
-    if (report_open(&runner.report) && prepare(&runner) && start_shared(&runner) && greet(&runner))
+    if (report_open(&runner.report) && prepare(&runner) && start_shared(&runner) &&
+        greet(&runner)) {
         run_all(&runner);
+        see_off(&runner);
+    }
     stop_jobs(&runner);
     target_free(runner.shared);
     if (runner.folder != NULL)

@@ -274,7 +274,25 @@ START_TEST(a_scenario_leaves_the_server_dead) {
     static const char die[] = "{\"ping\": \"a\"}, {\"send\": {\"type\": \"die\", \"req\": 1}, "
                               "\"on\": \"a\"}";
     static const char aborts[] = "{\"when\": {\"type\": \"die\"}, \"do\": [{\"abort\": true}]}";
-    expect_dying(aborts, die, "16", 1, "11 passed, 1 failed, ");
+    /* It, or nobody, when all others had passed: then that the server is not there in the end. */
+    expect_dying(aborts, die, "16", 1, " passed, 1 failed, ");
+}
+END_TEST
+
+/* Nothing that the scenario expects comes behind what kills. */
+START_TEST(the_last_scenario_leaves_the_server_dead) {
+    char *folder = make_folder("[{\"when\": {\"type\": \"die\"}, \"do\": [{\"abort\": true}]}, "
+                               "\"greets\", \"answers\"]");
+    char *command = command_of(folder);
+    add_scenario(folder, "last", "",
+                 "{\"connect\": \"a\"}, {\"ping\": \"a\"}, {\"send\": {\"type\": \"die\", "
+                 "\"req\": 1}, \"on\": \"a\"}");
+    char *arguments[] = {"athena-conform", "server", "--exec", command,
+                         "--scenarios",    folder,   "some/*", NULL};
+    expect(arguments, 1, "FAIL        harness/liveness");
+    expect(arguments, 1, "1 passed, 1 failed, ");
+    expect(arguments, 1, "signal 6 (Aborted)");
+    end_folder(folder, command);
 }
 END_TEST
 
@@ -517,6 +535,7 @@ int main(int argc, char **argv) {
     support_add(suite, "interrupt", interrupted);
     support_add(suite, "dies", one_scenario_kills_the_server);
     support_add(suite, "dies later", a_scenario_leaves_the_server_dead);
+    support_add(suite, "dead in the end", the_last_scenario_leaves_the_server_dead);
     support_add(suite, "dies early", dies_at_the_first_request);
     support_add(suite, "needs", needs_that_are_not_there);
     support_add(suite, "writes", what_cannot_be_written);
