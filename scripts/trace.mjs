@@ -187,7 +187,7 @@ function summary({ requirements, holes }) {
   const count = (keep) => requirements.filter(keep).length
   return `${requirements.length} requirements: ${count(({ server }) => server.length)} covered by scenarios for servers, ` +
     `${count(({ client }) => client.length)} by scenarios for clients, ${count(({ untested }) => untested)} excused; ` +
-    `${count(({ code }) => code.length)} cited by code, ${count(({ mutants }) => mutants.length)} broken by mutants; ${holes.length} holes`
+    `${count(({ code }) => code.length)} cited by code, ${count(({ mutants }) => mutants.length)} broken by mutants; ${holes.length} ${holes.length === 1 ? 'hole' : 'holes'}`
 }
 
 // "server: x y +3" for each kind of evidence that there is, or the reason why there is none.
