@@ -16,6 +16,7 @@ enum {
     TIMEOUT_SECONDS_MAX = 3600,
     JOBS_MAX = 64,
     JOBS_A_CPU = 4,
+    ROUNDS_A_CPU = 2,
     REPEAT_MAX = 1000000,
     STORM_CLIENTS_DEFAULT = 8,
     STORM_DOCUMENTS_DEFAULT = 2,
@@ -97,7 +98,7 @@ static const struct row ROWS[] = {
      "how long nothing may come that is waited for (10)"},
     {"jobs", COUNT, AT(jobs), JOBS_MAX, PLAYS, "N",
      "scenarios side by side (four for each processor)"},
-    {"jobs", COUNT, AT(jobs), JOBS_MAX, STORM, "N", "rounds side by side (one for each processor)"},
+    {"jobs", COUNT, AT(jobs), JOBS_MAX, STORM, "N", "rounds side by side (two for each processor)"},
     {"seed", SEED, AT(seed), 0, PLAYS, "N", "repeat the generated values of an earlier run"},
     {"seed", SEED, AT(seed), 0, STORM, "S", "the same rounds as an earlier storm"},
     {"repeat", COUNT, AT(repeat), REPEAT_MAX, PLAYS, "N",
@@ -393,7 +394,8 @@ static enum options_result read_all(struct options *options, int argc, char **ar
 static void set_defaults(struct options *options, const char *role) {
     long cpus = sysconf(_SC_NPROCESSORS_ONLN);
     *options = (struct options){.role = role, .timeout_ms = OPTIONS_TIMEOUT_MS, .repeat = 1};
-    options->jobs = (int)(cpus < 1 ? 1 : cpus) * (role_bit(role) == STORM ? 1 : JOBS_A_CPU);
+    options->jobs =
+        (int)(cpus < 1 ? 1 : cpus) * (role_bit(role) == STORM ? ROUNDS_A_CPU : JOBS_A_CPU);
     if (options->jobs > JOBS_MAX)
         options->jobs = JOBS_MAX;
 }

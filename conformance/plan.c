@@ -7,7 +7,7 @@
 #include <string.h>
 
 enum {
-    OPERATIONS_A_CLIENT = 4,
+    OPERATIONS_A_CLIENT = 6,
     CHANGES_MAX = 3,
     PAGE_MAX = 40,
     ABANDONED_MAX = 40,

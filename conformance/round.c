@@ -111,7 +111,7 @@ struct verdict round_play(const struct round_setting *setting, const struct plan
     write_scenario(out, plan, "It is what every client may do at any time.",
                    DUTY_IN_STORMS("ASP-MSG-9"), operations);
     fclose(out);
-    struct scenario *scenario = scenario_parse("storm/round", text, setting->schemas, &error);
+    struct scenario *scenario = scenario_parse("storm/round", text, NULL, &error);
     free(text);
     if (scenario == NULL)
         return fail_to_play(error);

@@ -143,7 +143,7 @@ struct scenario *scenario_parse(const char *path, const char *text, struct schem
     cJSON *json = file_parse_json(path, text, error);
     if (json == NULL)
         return NULL;
-    if (check_scenario(path, text, schemas, json, error))
+    if (schemas == NULL || check_scenario(path, text, schemas, json, error))
         return new_scenario(path, text, json);
     cJSON_Delete(json);
     return NULL;

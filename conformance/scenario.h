@@ -17,7 +17,8 @@ struct scenario {
 };
 
 /* NULL with *error (free it) set: unreadable, not JSON, or against the schema, with the place.
- * `path` gives the name; scenario_parse does not read it. */
+ * `path` gives the name; scenario_parse does not read it, and without `schemas` takes what this
+ * program itself has written as it is. */
 struct scenario *scenario_parse(const char *path, const char *text, struct schema_set *schemas,
                                 char **error);
 struct scenario *scenario_load(const char *path, struct schema_set *schemas, char **error);
