@@ -23,6 +23,7 @@ const WIDTHS = [1280, 390]
 const SCHEMES = ['light', 'dark']
 const CONTRAST_MIN = 4.5 // WCAG 2.2, 1.4.3 (AA)
 const PATIENCE_MS = 120_000 // it only ends what has failed
+const LANES = 2 // pages looked at side by side
 const SCENARIO_BYTES_MAX = 16_000 // of a page, for each scenario in it
 
 // ---- Runs of the suite, and their pages ----
@@ -410,11 +411,15 @@ const CHECKS = {
 }
 
 mkdirSync(PICTURES, { recursive: true })
-try {
-  for (const name of process.argv.length > 2 ? process.argv.slice(2) : Object.keys(CHECKS)) {
+const names = (process.argv.length > 2 ? process.argv.slice(2) : Object.keys(CHECKS)).values()
+const lookAtNext = async () => {
+  for (const name of names) {
     const page = await makePage(name)
     for (const check of CHECKS[name]) await check(page)
   }
+}
+try {
+  await Promise.all(Array.from({ length: LANES }, lookAtNext))
 } finally {
   await browser.close()
 }

@@ -72,7 +72,7 @@ function copySources() {
 async function build(mutant, copy) {
   const applied = await run('git', ['apply', '-C1', mutant.path], { cwd: copy, env: { ...process.env, GIT_CEILING_DIRECTORIES: tmpdir() } })
   if (applied.status !== 0) return `the patch does not apply: ${applied.text}`
-  const made = await run('make', ['-s', 'BUILD=build', ...mutant.suites.map((suite) => `build/${PROGRAMS[suite]}`)], { cwd: copy })
+  const made = await run('make', ['-s', 'BUILD=build', 'OPT=-O0', ...mutant.suites.map((suite) => `build/${PROGRAMS[suite]}`)], { cwd: copy })
   return made.status === 0 ? null : `it does not build: ${made.text}`
 }
 
@@ -94,16 +94,25 @@ const told = ({ requirement, name }) => `${requirement} in ${name}`
 // What one suite says. Where nothing but waiting killed it, `waited` names the scenario.
 async function ask(mutant, copy, suite, how) {
   const command = COMMANDS[suite](join(copy, 'build'), mutant.path)
-  // What cites the requirement first: that is where most die.
-  for (const selection of [...mutant.breaks.map((id) => ['--requirement', id]), []]) {
-    const { broken, isGreen, trouble } = await judge(copy, command, selection, how)
+  const findHit = (broken) => {
     const hits = broken.filter(({ requirement }) => mutant.breaks.includes(requirement))
-    const hit = hits.find((scenario) => !isWait(scenario)) ?? hits[0]
-    if (hit) return { outcome: 'killed', by: told(hit), waited: isWait(hit) ? hit.name : null }
-    if (selection.length > 0) continue
-    if (broken.length > 0) return { outcome: 'killed by another', by: broken.slice(0, 4).map(told).join(', ') }
-    return isGreen ? { outcome: 'survived', by: '' } : { outcome: 'killed by another', by: trouble ?? 'no verdict' }
+    return hits.find((scenario) => !isWait(scenario)) ?? hits[0]
   }
+  const killed = (hit) => ({ outcome: 'killed', by: told(hit), waited: isWait(hit) ? hit.name : null })
+  // Most die by the first that fails of those that cite the requirement.
+  for (const id of mutant.breaks) {
+    for (const extent of [['--bail'], []]) {
+      const { broken } = await judge(copy, command, ['--requirement', id, ...extent], how)
+      const hit = findHit(broken)
+      if (hit) return killed(hit)
+      if (broken.length === 0) break
+    }
+  }
+  const { broken, isGreen, trouble } = await judge(copy, command, [], how)
+  const hit = findHit(broken)
+  if (hit) return killed(hit)
+  if (broken.length > 0) return { outcome: 'killed by another', by: broken.slice(0, 4).map(told).join(', ') }
+  return isGreen ? { outcome: 'survived', by: '' } : { outcome: 'killed by another', by: trouble ?? 'no verdict' }
 }
 
 // Once more, alone, and with more time if the reference needs more at the moment: a busy machine might
