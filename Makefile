@@ -146,7 +146,9 @@ $(addprefix $(BUILD)/,reference-server/tests/test_faults reference-server/tests/
 TEST_ENV = ATHENA_BUILD=$(CURDIR)/$(BUILD) ATHENA_SOURCE=$(CURDIR) ATHENA_SANFLAGS="$(SANFLAGS)" \
            CK_DEFAULT_TIMEOUT=120
 
-check: all $(TESTS) ## run the unit tests and every fast test
+tests: all $(TESTS) ## build the tests as well, and run none
+
+check: tests ## run the unit tests and every fast test
 	@$(TEST_ENV) scripts/run-tests '$(BUILD)/athena-simulate --seeds 2000' \
 	    $(TESTS) $(wildcard scripts/check-*)
 
@@ -177,6 +179,7 @@ report-page: all ## look at the suite's HTML report in Chromium: wide, narrow, l
 	$(TEST_ENV) node scripts/browse-report.mjs
 
 asan: ## check and conformance under AddressSanitizer and UBSan
+	$(MAKE) SAN=1 -j$$(nproc) tests
 	$(MAKE) SAN=1 check conformance
 
 # What reads from servers; Check's programs fork a process for each test unless told not to.
@@ -307,12 +310,13 @@ dist-check: dist ## does the archive do without the repository? builds it, and a
 	rm -rf $(dir $(DIST_TREE))
 	@mkdir -p $(dir $(DIST_TREE))
 	tar -xzf dist/athena-sync-$(VERSION).tar.gz -C $(dir $(DIST_TREE))
+	GIT_CEILING_DIRECTORIES=$(CURDIR)/$(dir $(DIST_TREE)) $(MAKE) -C $(DIST_TREE) -j$$(nproc) all
 	GIT_CEILING_DIRECTORIES=$(CURDIR)/$(dir $(DIST_TREE)) $(MAKE) -C $(DIST_TREE) check TESTS=
 
 clean: ## remove what was built
 	rm -rf build dist compile_commands.json
 
-.PHONY: all help deps deps-dev check conformance report report-page asan valgrind mutants storm trace bench interop-deps \
+.PHONY: all help deps deps-dev tests check conformance report report-page asan valgrind mutants storm trace bench interop-deps \
         vectors-check interop web web-check fuzz soak model faults format lint install dist dist-check clean
 
 -include $(sort $(shell find $(BUILD) build/fuzz -name '*.d' 2>/dev/null))

@@ -23,6 +23,7 @@ const BUILD = resolve(process.env.ATHENA_BUILD ?? join(ROOT, 'build'))
 const MUTANTS = join(ROOT, 'fixtures', 'mutants')
 const TIMEOUT_S = '3' // of a scenario
 const SURE_TIMEOUT_S = '15' // when it is tried again alone
+const LANES_A_CPU = 2 // half of the time is spent on waiting
 const SURE_JOBS = 4 // such trials, which mostly wait
 const TIMES_SLOWER = 10 // than the reference, for a scenario that is waited for in vain
 const MARK = '<!-- mutants -->\n' // before the score in README.md
@@ -253,7 +254,7 @@ function tellReadme(line, isWritten) {
 }
 
 async function main() {
-  const { values, positionals } = parseArgs({ allowPositionals: true, options: { jobs: { type: 'string', default: String(cpus().length) }, readme: { type: 'boolean' }, json: { type: 'string' }, storm: { type: 'string' } } })
+  const { values, positionals } = parseArgs({ allowPositionals: true, options: { jobs: { type: 'string', default: String(LANES_A_CPU * cpus().length) }, readme: { type: 'boolean' }, json: { type: 'string' }, storm: { type: 'string' } } })
   const start = Date.now()
   const mutants = readMutants(positionals).filter(({ isStormy }) => !values.storm || isStormy || positionals.length > 0)
   if (!values.storm) await checkReference(mutants)
