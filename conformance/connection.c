@@ -336,7 +336,8 @@ static void read_some(struct connection *connection) {
 }
 
 static bool has_output(const struct connection *connection) {
-    return endpoint_output(connection->endpoint)->len > connection->written;
+    return !connection->is_finished &&
+           endpoint_output(connection->endpoint)->len > connection->written;
 }
 
 /* What is left moves to the front once the rest is no longer than what was written: however much it
@@ -432,6 +433,17 @@ void connection_drop(struct connection *connection, bool reset) {
     transcript_add(connection->transcript, connection->name, TRANSCRIPT_EVENT, "%s",
                    reset ? "resets the connection" : "drops the connection");
     end(connection, CONNECTION_DROPPED, reset);
+}
+
+bool connection_half_close(struct connection *connection) {
+    if (connection->ending != CONNECTION_LIVES || connection->stream == NULL)
+        return true;
+    if (has_output(connection))
+        return false;
+    transcript_add(connection->transcript, connection->name, TRANSCRIPT_EVENT, "sends no more");
+    stream_finish(connection->stream);
+    connection->is_finished = true;
+    return true;
 }
 
 char *connection_describe_ending(const struct connection *connection) {

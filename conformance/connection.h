@@ -80,6 +80,9 @@ void connection_go_blind(struct connection *connection);
 /* Ends it from our side: politely (a close frame; the peer answers), with FIN, or with RST. */
 void connection_close(struct connection *connection, int code);
 void connection_drop(struct connection *connection, bool reset);
+/* Ends our direction alone, with FIN, and reads on; what would be sent from now on, pongs included,
+ * is not. False while something waits to be written: to be called again. */
+bool connection_half_close(struct connection *connection);
 
 /* Take a message out of the inbox; NULL when there is none, else cJSON_Delete() it. Live messages
  * (`changed`) come between replies at any point, so the two are taken separately. */

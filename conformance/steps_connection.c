@@ -217,13 +217,18 @@ static enum progress step_expect_close(struct run *run, struct task *task, struc
     return STEP_FAILED;
 }
 
-/* {"disconnect": "alice", "how": "close" | "fin" | "reset"}. */
+/* {"disconnect": "alice", "how": "close" | "fin" | "reset" | "half-close"}: the last ends what is
+ * sent, and reads on. */
 static enum progress step_disconnect(struct run *run, struct task *task, struct frame *frame) {
     (void)task;
     const char *how = step_text(frame, "how");
     struct connection *connection = run_connection(run, frame, "disconnect");
     if (connection == NULL)
         return STEP_FAILED;
+    if (how != NULL && strcmp(how, "half-close") == 0)
+        return connection_half_close(connection)
+                   ? STEP_DONE
+                   : run_wait_for(run, "all that %s sends to be taken", connection->name);
     if (how != NULL && strcmp(how, "close") != 0) {
         connection_drop(connection, strcmp(how, "reset") == 0);
         return STEP_DONE;
