@@ -319,4 +319,4 @@ clean: ## remove what was built
 .PHONY: all help deps deps-dev tests check conformance report report-page asan valgrind mutants storm trace bench interop-deps \
         vectors-check interop web web-check fuzz soak model faults format lint install dist dist-check clean
 
--include $(sort $(shell find $(BUILD) build/fuzz -name '*.d' 2>/dev/null))
+-include $(sort $(shell find $(BUILD) build/fuzz -path '*/dist-tree' -prune -o -name '*.d' -print 2>/dev/null))

@@ -93,7 +93,7 @@ static bool is_in_catalog(const struct report *report, const struct scenario *sc
     return true;
 }
 
-/* The liveness check has no file and cannot be selected: it comes before whatever is. */
+/* The liveness check has no file and cannot be selected: it comes before and behind whatever is. */
 static void print_selector(FILE *out, const struct report *report,
                            const struct scenario *scenario) {
     if (strcmp(scenario->name, scenario->path) != 0)

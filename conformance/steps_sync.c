@@ -43,7 +43,6 @@ static const char *doc_id(const cJSON *document) {
     return cJSON_GetObjectItemCaseSensitive(document, "id")->valuestring;
 }
 
-/* A sealed change of `plain_bytes`, in base64url. */
 /* For what clients have to make of it, and must not tell. */
 static void note_plain(struct lab *lab, const char *doc, const char *id, const void *plain,
                        size_t len) {
@@ -53,6 +52,7 @@ static void note_plain(struct lab *lab, const char *doc, const char *id, const v
     free(text);
 }
 
+/* A sealed change of `plain_bytes`, in base64url. */
 static char *seal(struct run *run, const cJSON *document, const char *id, size_t plain_bytes,
                   enum document_flaw flaw) {
     uint8_t secret[DOCUMENT_SECRET_BYTES];

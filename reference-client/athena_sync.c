@@ -56,8 +56,7 @@ static void close_descriptor(int fd) {
         close(fd);
 }
 
-/* The name of a folder that was just made comes to the disk, or the folder is taken back: the next
- * attempt would take it for settled [ASP-CLI-2]. */
+/* The folder's name comes to the disk, before anything is confirmed that is in it [ASP-CLI-2]. */
 static bool settle_folder(const char *folder) {
     char parent[PATH_MAX_BYTES];
     join_path(parent, folder, "..");
@@ -65,24 +64,28 @@ static bool settle_folder(const char *folder) {
     bool ok = fd >= 0 && fsync(fd) == 0;
     int number = errno;
     close_descriptor(fd);
-    if (!ok)
-        rmdir(folder);
     errno = number;
     return ok;
-}
-
-/* [ASP-SEC-1] */
-static enum athena_code make_folder(const char *folder, struct athena_error *error) {
-    char path[PATH_MAX_BYTES];
-    if (!join_path(path, folder, "key"))
-        return sync_fail(error, ATHENA_UNAVAILABLE, folder, "the path is too long");
-    bool ok = mkdir(folder, 0700) == 0 ? settle_folder(folder) : errno == EEXIST;
-    return ok ? ATHENA_OK : sync_fail(error, ATHENA_UNAVAILABLE, folder, strerror(errno));
 }
 
 static bool has_key(const char *folder) {
     char path[PATH_MAX_BYTES];
     return join_path(path, folder, "key") && access(path, F_OK) == 0;
+}
+
+/* [ASP-SEC-1]. A folder without a key may have been made by an attempt that ended before its name
+ * was on the disk. */
+static enum athena_code make_folder(const char *folder, struct athena_error *error) {
+    char path[PATH_MAX_BYTES];
+    if (!join_path(path, folder, "key"))
+        return sync_fail(error, ATHENA_UNAVAILABLE, folder, "the path is too long");
+    bool is_made = mkdir(folder, 0700) == 0;
+    if ((is_made || errno == EEXIST) && (has_key(folder) || settle_folder(folder)))
+        return ATHENA_OK;
+    enum athena_code code = sync_fail(error, ATHENA_UNAVAILABLE, folder, strerror(errno));
+    if (is_made)
+        rmdir(folder);
+    return code;
 }
 
 /* One process at a time makes or uses what is in a folder. */

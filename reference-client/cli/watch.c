@@ -25,7 +25,7 @@ static void run_line(struct watch *w, const char *line, size_t len) {
         return;
     if (athena_json_check(text, &error)) {
         watch_store_adds(w);
-        watch_answer_error(w, NULL, &error);
+        watch_answer_member(w, NULL, error.where, &error);
         return;
     }
     cJSON *command = cJSON_ParseWithLength(line, len);

@@ -50,8 +50,10 @@ struct athena_buf *watch_answer(struct watch *watch, const cJSON *command, bool 
 void watch_answer_ok(struct watch *watch, const cJSON *command);
 void watch_answer_error(struct watch *watch, const cJSON *command,
                         const struct athena_error *error);
-/* `where` is the JSON Pointer of the member at fault. */
-void watch_answer_wrong(struct watch *watch, const cJSON *command, const char *where,
+/* `member` is the JSON Pointer of the member at fault. */
+void watch_answer_member(struct watch *watch, const cJSON *command, const char *member,
+                         const struct athena_error *error);
+void watch_answer_wrong(struct watch *watch, const cJSON *command, const char *member,
                         const char *what);
 void watch_answer_code(struct watch *watch, const cJSON *command, enum athena_code code,
                        const struct athena_error *error);

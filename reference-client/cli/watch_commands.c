@@ -11,10 +11,14 @@ enum athena_code watch_connect(struct watch *w, struct athena_error *error) {
     return code;
 }
 
-/* What the library finds wrong with a member of the command. */
-static void name_member(struct athena_error *error, enum athena_code code, const char *member) {
-    if (error->code == code)
-        snprintf(error->where, sizeof error->where, "%s", member);
+/* As watch_answer_code; the error `wrong` is the fault of `member`, if that is not NULL. */
+static void answer_for(struct watch *w, cJSON *command, enum athena_code code,
+                       const struct athena_error *error, enum athena_code wrong,
+                       const char *member) {
+    if (code == wrong && member)
+        watch_answer_member(w, command, member, error);
+    else
+        watch_answer_code(w, command, code, error);
 }
 
 static void do_connect(struct watch *w, cJSON *command) {
@@ -25,9 +29,7 @@ static void do_connect(struct watch *w, cJSON *command) {
         return;
     }
     enum athena_code code = watch_connect(w, &error);
-    if (code && w->options.url)
-        name_member(&error, ATHENA_BAD_URL, "/url");
-    watch_answer_code(w, command, code, &error);
+    answer_for(w, command, code, &error, ATHENA_BAD_URL, w->options.url ? "/url" : NULL);
 }
 
 static void do_disconnect(struct watch *w, cJSON *command) {
@@ -101,9 +103,7 @@ static void do_quarantine(struct watch *w, cJSON *command) {
     struct athena_text_view id = {change, strlen(change)};
     enum athena_code code =
         athena_sync_quarantine(w->sync, id, reason ? reason : "refused by the application", &error);
-    if (code)
-        name_member(&error, ATHENA_BAD_ID, "/change");
-    watch_answer_code(w, command, code, &error);
+    answer_for(w, command, code, &error, ATHENA_BAD_ID, "/change");
 }
 
 static void do_save(struct watch *w, cJSON *command) {
@@ -119,9 +119,7 @@ static void do_save(struct watch *w, cJSON *command) {
         struct athena_bytes_view document = {data, len};
         enum athena_code code =
             athena_sync_save_document(w->sync, document, (uint64_t)through->valuedouble, &error);
-        if (code)
-            name_member(&error, ATHENA_BAD_ID, "/through");
-        watch_answer_code(w, command, code, &error);
+        answer_for(w, command, code, &error, ATHENA_BAD_ID, "/through");
     }
 }
 

@@ -82,17 +82,32 @@ void watch_answer_ok(struct watch *w, const cJSON *command) {
     watch_end(w);
 }
 
+/* In an answer, `where` is a member of the command; what else the library says of the place is
+ * part of the message. */
 void watch_answer_error(struct watch *w, const cJSON *command, const struct athena_error *error) {
-    append_error(watch_answer(w, command, false), error);
+    struct athena_buf *out = watch_answer(w, command, false);
+    char message[sizeof error->where + sizeof error->text + 2];
+    const char *code = athena_code_text(error->code);
+    snprintf(message, sizeof message, "%s%s%s", error->where, *error->where ? ": " : "",
+             error->text);
+    cli_append_string(out, "code", code, strlen(code));
+    cli_append_string(out, "message", message, strlen(message));
     watch_end(w);
 }
 
-void watch_answer_wrong(struct watch *w, const cJSON *command, const char *where,
+void watch_answer_member(struct watch *w, const cJSON *command, const char *member,
+                         const struct athena_error *error) {
+    struct athena_error of_member = *error;
+    snprintf(of_member.where, sizeof of_member.where, "%s", member);
+    append_error(watch_answer(w, command, false), &of_member);
+    watch_end(w);
+}
+
+void watch_answer_wrong(struct watch *w, const cJSON *command, const char *member,
                         const char *what) {
     struct athena_error error = {.code = ATHENA_BAD_MESSAGE};
-    snprintf(error.where, sizeof error.where, "%s", where);
     snprintf(error.text, sizeof error.text, "%s", what);
-    watch_answer_error(w, command, &error);
+    watch_answer_member(w, command, member, &error);
 }
 
 void watch_answer_code(struct watch *w, const cJSON *command, enum athena_code code,
