@@ -193,7 +193,7 @@ valgrind: all $(READERS) ## the suite under valgrind: scripted servers that send
 mutants: all ## break the reference on purpose, see whether the conformance suite notices
 	$(TEST_ENV) node scripts/mutants.mjs --json $(BUILD)/mutants.json $(MUTANTS)
 
-STORM_SECONDS = 60
+STORM_SECONDS ?= 60
 storm: all ## random clients against the reference server, and against mutants that they have to find
 	$(TEST_ENV) $(BUILD)/athena-conform storm --exec '$(SERVER_COMMAND)' --time $(STORM_SECONDS)
 	$(TEST_ENV) node scripts/mutants.mjs --storm 60 --jobs 4
@@ -227,7 +227,7 @@ interop: all ## test the JavaScript implementation; every server with every clie
 	    --exec 'node $(CURDIR)/interop/server.mjs --port {port} --data {dir} --quota {quota} --open-within {open_within_ms} --idle {idle_ms} --dead {dead_ms} --limit-change {limit_change} [--token-file {token_file}]'
 	$(TEST_ENV) $(BUILD)/athena-conform client --jobs 2 --timeout 60 $(CONFORM_ARGS) \
 	    --driver 'node $(CURDIR)/interop/cli.mjs watch {dir} --key {key} --url {url} --offline --patience-ms {patience_ms}'
-	$(TEST_ENV) $(BUILD)/athena-conform storm --time 30 \
+	$(TEST_ENV) $(BUILD)/athena-conform storm --time $(STORM_SECONDS) \
 	    --exec 'node $(CURDIR)/interop/server.mjs --port {port} --data {dir}'
 	$(TEST_ENV) node interop/matrix.mjs
 
