@@ -24,7 +24,7 @@ const MUTANTS = join(ROOT, 'fixtures', 'mutants')
 const TIMEOUT_S = '3' // of a scenario
 const SURE_TIMEOUT_S = '15' // when it is tried again alone
 const LANES_A_CPU = 2 // half of the time is spent on waiting
-const SURE_JOBS = 4 // such trials, which mostly wait
+const SURE_JOBS = 8 // such trials, which mostly wait
 const TIMES_SLOWER = 10 // than the reference, for a scenario that is waited for in vain
 const MARK = '<!-- mutants -->\n' // before the score in README.md
 const SOURCES = ['Makefile', 'protocol', 'reference-server', 'reference-client']
@@ -144,7 +144,11 @@ async function weather(copy, command, seconds) {
 }
 
 // The makefile's own, with programs from another folder than those that were built.
-const asMade = (name, folder) => execFileSync('make', ['-s', '--no-print-directory', '-C', ROOT, 'BUILD=build', `show-${name}`], { encoding: 'utf8' }).trim().replaceAll(join(ROOT, 'build'), folder)
+const made = {}
+const asMade = (name, folder) => {
+  made[name] ??= execFileSync('make', ['-s', '--no-print-directory', '-C', ROOT, 'BUILD=build', `show-${name}`], { encoding: 'utf8' }).trim()
+  return made[name].replaceAll(join(ROOT, 'build'), folder)
+}
 
 // What each suite runs: of the programs in `folder`, or of a cheat.
 const COMMANDS = {
