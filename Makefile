@@ -187,7 +187,7 @@ VALGRIND = CK_FORK=no valgrind -q --error-exitcode=9 --leak-check=full --errors-
 READERS = $(addprefix $(BUILD)/conformance/tests/test_,corpus endpoint json schema)
 valgrind: all $(READERS) ## the suite under valgrind: scripted servers that send anything, and a good one
 	$(foreach reader,$(READERS),$(TEST_ENV) $(VALGRIND) $(reader) &&) :
-	$(VALGRIND) $(BUILD)/athena-conform server --exec '$(SERVER_COMMAND)' --timeout 60 \
+	$(VALGRIND) $(BUILD)/athena-conform server --exec '$(SERVER_COMMAND)' --timeout 120 \
 	    'malformed/*' 'live/*'
 
 mutants: all ## break the reference on purpose, see whether the conformance suite notices
